@@ -1,0 +1,124 @@
+"""The model registry: which models there are, where each version runs and what is promised of it.
+
+The YAML's shape is the same on a laptop and in a cluster; see `load`.
+"""
+
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Self
+from urllib.parse import urlsplit
+
+import yaml
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, ValidationError, model_validator
+
+from services.common.settings import Section
+
+
+class RegistryError(ValueError):
+    """The registry file cannot be used; the message names the field."""
+
+
+class Task(StrEnum):
+    CHAT = "chat"
+    EMBEDDING = "embedding"
+    SENTIMENT = "sentiment"
+    RECOMMENDATION = "recommendation"
+
+
+class Criticality(StrEnum):
+    CORE = "core"
+    COMPLEMENTARY = "complementary"
+
+
+class Trigger(StrEnum):
+    REACTIVE = "reactive"
+    PROACTIVE = "proactive"
+
+
+class Adaptation(StrEnum):
+    STATIC = "static"
+    DYNAMIC = "dynamic"
+
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0}
+
+
+def seconds(value: object) -> object:
+    """`500ms`, `2s`, `1m` or a number of seconds, as seconds."""
+    if isinstance(value, str):
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m)", value)
+        if match is None:
+            raise ValueError("give a duration such as 500ms, 2s or 1m")
+        return float(match[1]) * _UNITS[match[2]]
+    return value
+
+
+def _endpoint(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme != "http" or not parts.hostname or parts.path not in ("", "/") or parts.query or parts.username:
+        raise ValueError("an endpoint is http://host:port, with no path, query or user")
+    return f"http://{parts.netloc}"
+
+
+Duration = Annotated[float, BeforeValidator(seconds), Field(gt=0)]
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:-]{0,127}$")]
+
+
+class Version(Section):
+    endpoints: tuple[Annotated[str, AfterValidator(_endpoint)], ...] = Field(min_length=1)
+    """Where this version answers: `http://host:port` each."""
+    weight: int = Field(100, ge=0)
+    """This version's share of the traffic, relative to the other versions' weights."""
+
+
+class Role(Section):
+    """What a model is to its product."""
+
+    criticality: Criticality = Criticality.CORE
+    trigger: Trigger = Trigger.REACTIVE
+    adaptation: Adaptation = Adaptation.STATIC
+
+
+class Slo(Section):
+    """What users are promised; an objective left out is not measured."""
+
+    ttft: Duration | None = None
+    tpot: Duration | None = None
+    availability: float | None = Field(None, gt=0, le=100)
+
+
+class Model(Section):
+    task: Task
+    versions: dict[Name, Version] = Field(min_length=1)
+    role: Role = Role()
+    slo: Slo = Slo()
+
+    @model_validator(mode="after")
+    def _some_version_takes_traffic(self) -> Self:
+        if not any(version.weight for version in self.versions.values()):
+            raise ValueError("every version has weight 0: give at least one a weight above 0")
+        return self
+
+
+class Registry(Section):
+    models: dict[Name, Model] = Field(min_length=1)
+
+    def default(self, task: Task) -> str | None:
+        """The first model of a task: what a request that names none gets."""
+        return next((name for name, model in self.models.items() if model.task is task), None)
+
+
+def load(path: Path) -> Registry:
+    """Read a registry file. Raises RegistryError, which names the file, the field and what is wrong with it."""
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RegistryError(f"{path}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RegistryError(f"{path} is not YAML: {error}") from None
+    try:
+        return Registry.model_validate(data)
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'the file'}: {e['msg']}" for e in error.errors())
+        raise RegistryError(f"{path}: {faults}") from None

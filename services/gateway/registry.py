@@ -68,7 +68,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:-]{0
 class Version(Section):
     endpoints: tuple[Annotated[str, AfterValidator(_endpoint)], ...] = Field(min_length=1)
     """Where this version answers: `http://host:port` each."""
-    weight: int = Field(100, ge=0)
+    weight: int = Field(default=100, ge=0)
     """This version's share of the traffic, relative to the other versions' weights."""
 
 
@@ -85,7 +85,7 @@ class Slo(Section):
 
     ttft: Duration | None = None
     tpot: Duration | None = None
-    availability: float | None = Field(None, gt=0, le=100)
+    availability: float | None = Field(default=None, gt=0, le=100)
 
 
 class Model(Section):

@@ -1,0 +1,34 @@
+"""One endpoint: an address that answers for one version of one model, and what is known of it now."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from services.gateway.upstream.connection import Connection
+
+
+@dataclass(slots=True, eq=False)
+class Endpoint:
+    model: str
+    version: str
+    url: str
+    weight: int
+    """The version's weight; the endpoints of one version share it."""
+    health_path: str
+    healthy: bool = False
+    in_flight: int = 0
+    idle: "list[Connection]" = field(default_factory=list)
+    """Kept-alive connections, the one used last at the end."""
+    host: str = field(init=False)
+    port: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.url)
+        self.host, self.port = parts.hostname or "", parts.port or 80
+
+    @property
+    def authority(self) -> str:
+        """`host:port`, as the Host header, logs and labels say it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"

@@ -1,0 +1,189 @@
+"""One request to one endpoint and its answer: the narrow interface between the relay and HTTP.
+
+    exchange = Exchange(endpoint, request, sink, limits)
+    exchange.start()                    # never raises; from here the sink is called
+    exchange.content_began()            # the first content came: from now on silence is bounded by `limits.idle`
+    exchange.pause() / .resume() / .cancel()
+
+A sink gets `on_head` once, `on_data` any number of times, then either `on_end` or `on_fail`; nothing after `cancel`.
+"""
+
+import asyncio
+from typing import Protocol
+
+from services.common.errors import FirstTokenTimeout, IdleTimeout, UpstreamError, UpstreamTimeout
+from services.gateway.upstream.connection import Connection
+from services.gateway.upstream.endpoint import Endpoint
+from services.gateway.upstream.limits import Limits
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Sink(Protocol):
+    def on_head(self, status: int, headers: Headers) -> None: ...
+    def on_data(self, data: bytes) -> None: ...
+    def on_end(self) -> None: ...
+    def on_fail(self, error: UpstreamError) -> None: ...
+
+
+class Exchange:
+    """Holds the endpoint's place in flight from `start` until its end, whichever way it ends."""
+
+    def __init__(self, endpoint: Endpoint, request: bytes, sink: Sink, limits: Limits) -> None:
+        self.endpoint = endpoint
+        self.request = request
+        self.limits = limits
+        self.touched = False
+        self.paused = False
+        self.refused = False
+        """The endpoint took no connection: it never saw the request."""
+        self._sink: Sink | None = sink
+        self._connection: Connection | None = None
+        self._connecting: asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._began = False
+        self._started = self._heard = self._loop.time()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        self.endpoint.in_flight += 1
+        self._started = self._heard = self._loop.time()
+        self._arm()
+        if self.endpoint.idle:
+            self._connection = self.endpoint.idle.pop()
+            self._connection.carry(self)
+        else:
+            self._connect()
+
+    def _connect(self) -> None:
+        self._connecting = self._loop.create_task(self._open())
+
+    async def _open(self) -> None:
+        endpoint = self.endpoint
+        try:
+            async with asyncio.timeout(self.limits.connect):
+                _, connection = await self._loop.create_connection(
+                    lambda: Connection(endpoint, self.limits.keep_alive), endpoint.host, endpoint.port
+                )
+        except TimeoutError:
+            self._refuse(f"took longer than {self.limits.connect:g} s to accept a connection")
+        except OSError as error:
+            self._refuse(f"refused the connection ({error.strerror or type(error).__name__})")
+        else:
+            self._connecting, self._connection = None, connection
+            connection.carry(self)
+
+    def _refuse(self, what: str) -> None:
+        self._connecting = None
+        self.refused = True
+        self.on_fail(UpstreamError(f"endpoint {self.endpoint.authority} {what}"))
+
+    # from the connection
+
+    def on_head(self, status: int, headers: Headers) -> None:
+        self._heard = self._loop.time()
+        if self._sink is not None:
+            self._sink.on_head(status, headers)
+
+    def on_data(self, data: bytes) -> None:
+        self._heard = self._loop.time()
+        if self._sink is not None:
+            self._sink.on_data(data)
+
+    def on_end(self) -> None:
+        sink = self._leave()
+        if sink is not None:
+            sink.on_end()
+
+    def on_fail(self, error: UpstreamError) -> None:
+        if self._went_stale():
+            self.touched = False
+            self._connection = None
+            self._connect()
+            return
+        sink = self._leave()
+        if sink is not None:
+            sink.on_fail(error)
+
+    def _went_stale(self) -> bool:
+        """Whether a kept-alive connection died without a byte: the endpoint closed it as the request was under way.
+
+        The request is sent once more, on a new connection. Should an engine have begun it all the same, the dead
+        connection cancels that work: inference has no other side effect.
+        """
+        connection = self._connection
+        return connection is not None and connection.uses > 1 and not self.touched and self._sink is not None
+
+    # from the relay
+
+    def content_began(self) -> None:
+        self._began = True
+
+    def pause(self) -> None:
+        """Stop reading: the client is slower than the engine. Silence is then no fault of the endpoint's."""
+        if self._connection is not None and not self.paused:
+            self.paused = True
+            self._connection.transport.pause_reading()
+
+    def resume(self) -> None:
+        if self.paused and self._connection is not None:
+            self.paused = False
+            self._heard = self._loop.time()
+            self._connection.transport.resume_reading()
+
+    def cancel(self) -> None:
+        """Give the exchange up: its connection is closed, which tells the engine to stop."""
+        connection, connecting = self._connection, self._connecting
+        if self._leave() is None:
+            return
+        if connection is not None and connection.exchange is self:
+            connection.release()
+        if connecting is not None:
+            connecting.cancel()
+
+    def _leave(self) -> Sink | None:
+        """End once; break the references to connection and sink, so that no cycle waits for the collector."""
+        sink, self._sink = self._sink, None
+        if sink is not None:
+            self.endpoint.in_flight -= 1
+            if self._timer is not None:
+                self._timer.cancel()
+            self._connection = self._timer = None
+        return sink
+
+    # deadlines
+
+    def _deadline(self) -> tuple[float, UpstreamError]:
+        where = f"endpoint {self.endpoint.authority}"
+        limits = self.limits
+        total = self._started + limits.total
+        over = UpstreamTimeout(f"{where} did not complete its answer within {limits.total:g} s")
+        if self.paused:
+            return total, over
+        if self._began:
+            silent = self._heard + limits.idle
+            quiet: UpstreamError = IdleTimeout(f"{where} fell silent for {limits.idle:g} s inside its answer")
+        else:
+            silent = self._started + limits.first_byte
+            quiet = FirstTokenTimeout(f"{where} sent no content within {limits.first_byte:g} s")
+        return (silent, quiet) if silent < total else (total, over)
+
+    def _arm(self) -> None:
+        limits = self.limits
+        # A timer moved on every piece would cost more than the piece: this one looks at the clock now and then.
+        pace = max(0.01, min(limits.first_byte, limits.idle, limits.total) / 8)
+        self._timer = self._loop.call_later(min(pace, 1.0), self._check)
+
+    def _check(self) -> None:
+        when, error = self._deadline()
+        if self._loop.time() < when:
+            self._arm()
+            return
+        connection, connecting = self._connection, self._connecting
+        sink = self._leave()
+        if connection is not None and connection.exchange is self:
+            connection.release()
+        if connecting is not None:
+            connecting.cancel()
+        if sink is not None:
+            sink.on_fail(error)

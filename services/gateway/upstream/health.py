@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from services.common.errors import UpstreamError, UpstreamTimeout
 from services.common.logs import log
@@ -44,15 +44,12 @@ class _Probe:
 
 
 class HealthChecker:
-    """Sets `Endpoint.healthy`; `changed` is called with an endpoint whose health turned."""
+    """Sets `Endpoint.healthy` and logs each turn."""
 
-    def __init__(
-        self, endpoints: Iterable[Endpoint], interval: float, timeout: float, changed: Callable[[Endpoint], None]
-    ) -> None:
+    def __init__(self, endpoints: Iterable[Endpoint], interval: float, timeout: float) -> None:
         self._endpoints = tuple(endpoints)
         self._interval = interval
         self._limits = Limits(connect=timeout, first_byte=timeout, idle=timeout, total=timeout, keep_alive=0.001)
-        self._changed = changed
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -65,7 +62,7 @@ class HealthChecker:
             fault = await self._check(endpoint)
             slow = slow + 1 if isinstance(fault, UpstreamTimeout) else 0
             if slow in (0, SLOW_CHECKS):
-                self._turn(endpoint, healthy=fault is None, why=fault and fault.message)
+                self._turn(endpoint, healthy=fault is None, why=fault.message if fault else None)
             await asyncio.sleep(self._interval if endpoint.healthy else min(self._interval, RECOVERY_INTERVAL))
 
     async def _check(self, endpoint: Endpoint) -> UpstreamError | None:
@@ -89,4 +86,3 @@ class HealthChecker:
             logger, level, "endpoint is healthy" if healthy else "endpoint is not healthy",
             model=endpoint.model, version=endpoint.version, endpoint=endpoint.authority, reason=why,
         )  # fmt: skip
-        self._changed(endpoint)

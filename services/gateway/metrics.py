@@ -1,0 +1,200 @@
+"""Every metric of the gateway. Names, labels and buckets are an interface: dashboards and alerts read them.
+
+Names follow OpenTelemetry's GenAI semantic conventions in Prometheus spelling. A model's name becomes a label only
+once it has been resolved to a configured model, so a client can't create a time series: label values come from the
+registry, the key file and the bounded words of `services.common.errors`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from services.gateway.registry import Slo
+from services.gateway.upstream.endpoint import Endpoint
+
+OK = "ok"
+TTFT_BUCKETS = (
+    0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2, 0.25, 0.3, 0.45, 0.5,
+    0.75, 1, 1.5, 2, 2.5, 3, 4.5, 5, 6, 7.5, 10, 20, 40, 80,
+)  # fmt: skip
+TPOT_BUCKETS = (
+    0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.025, 0.03, 0.04, 0.05, 0.06, 0.075, 0.08,
+    0.1, 0.15, 0.175, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 2.5,
+)  # fmt: skip
+DURATION_BUCKETS = (
+    0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92,
+)  # fmt: skip
+TOKEN_BUCKETS = tuple(4**i for i in range(14))
+OVERHEAD_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
+QUEUE_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+BLAMELESS = frozenset({"client_cancelled", "deadline_exceeded", "rejected_quota"})
+"""Outcomes that say nothing of the service's availability: the client chose them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one request came to, as the client felt it. Times in seconds of one monotonic clock."""
+
+    outcome: str
+    client_fault: bool
+    """The request was refused for what it is (4xx): no objective is judged by it."""
+    stream: bool
+    tenant: str
+    received: float
+    """The request's last byte was here."""
+    dispatched: float | None
+    """The first attempt began."""
+    ended: float
+    first_byte: float | None = None
+    first_token: float | None = None
+    last_token: float | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    overhead: float | None = None
+    """What the gateway itself added: before the upstream had the request, and from its first content to ours."""
+
+    @property
+    def ttft(self) -> float | None:
+        return None if self.first_token is None else self.first_token - self.received
+
+    @property
+    def tpot(self) -> float | None:
+        """Defined for a whole streamed answer of two tokens or more (MLPerf's definition)."""
+        if not self.stream or self.outcome != OK or (self.output_tokens or 0) < 2:
+            return None
+        if self.first_token is None or self.last_token is None:
+            return None
+        return (self.last_token - self.first_token) / ((self.output_tokens or 0) - 1)
+
+
+class Metrics:
+    """The instruments themselves, on the registry they are given."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        genai = ("gen_ai_operation_name", "gen_ai_request_model", "version")
+
+        def histogram(name: str, what: str, labels: Iterable[str], buckets: Iterable[float]) -> Histogram:
+            return Histogram(name, what, tuple(labels), buckets=tuple(buckets), registry=registry)
+
+        self.ttft = histogram(
+            "gen_ai_server_time_to_first_token_seconds",
+            "From the request's last byte to the first content token leaving the gateway.",
+            (*genai, "stream"), TTFT_BUCKETS,
+        )  # fmt: skip
+        self.tpot = histogram(
+            "gen_ai_server_time_per_output_token_seconds",
+            "(last token - first token) / (output tokens - 1) of complete streamed answers.",
+            genai, TPOT_BUCKETS,
+        )  # fmt: skip
+        self.duration = histogram(
+            "gen_ai_server_request_duration_seconds",
+            "From the request's last byte to the answer's end; error_type is empty for a success.",
+            (*genai, "error_type"), DURATION_BUCKETS,
+        )  # fmt: skip
+        self.token_usage = histogram(
+            "gen_ai_client_token_usage", "Tokens of one request, as the engine counted them.",
+            (*genai, "gen_ai_token_type"), TOKEN_BUCKETS,
+        )  # fmt: skip
+        self.first_byte = histogram(
+            "naru_time_to_first_byte_seconds", "From the request's last byte to the answer's first.",
+            genai, TTFT_BUCKETS,
+        )  # fmt: skip
+        self.itl = histogram(
+            "naru_inter_token_latency_seconds", "Each gap between two content chunks of a stream.",
+            genai, TPOT_BUCKETS,
+        )  # fmt: skip
+        self.overhead = histogram(
+            "naru_gateway_overhead_seconds", "What the gateway itself added to the first token.",
+            genai, OVERHEAD_BUCKETS,
+        )  # fmt: skip
+        self.queue_wait = histogram(
+            "naru_queue_wait_seconds", "From the request's last byte to its first attempt.", genai, QUEUE_BUCKETS
+        )
+        self.requests = Counter(
+            "naru_requests_total", "Requests by how they ended.",
+            ("operation", "model", "version", "outcome"), registry=registry,
+        )  # fmt: skip
+        self.tokens = Counter(
+            "naru_tokens_total", "Tokens by who used them.", ("model", "version", "tenant", "type"), registry=registry
+        )
+        self.slo = Counter(
+            "naru_slo_requests_total", "Requests by whether they met an objective.",
+            ("model", "objective", "met"), registry=registry,
+        )  # fmt: skip
+        self.inflight = Gauge("naru_inflight_requests", "Requests being answered.", ("model",), registry=registry)
+        self.endpoint_healthy = Gauge(
+            "naru_endpoint_healthy", "1 where the last health check passed.", ("model", "endpoint"), registry=registry
+        )
+        self.endpoint_inflight = Gauge(
+            "naru_endpoint_inflight", "Requests at an endpoint.", ("model", "endpoint"), registry=registry
+        )
+
+    def refused(self, operation: str, outcome: str, model: str = "") -> None:
+        """A request that reached no version: `model` is empty unless it is a configured one."""
+        self.requests.labels(operation, model, "", outcome).inc()
+
+    def watch(self, endpoint: Endpoint) -> None:
+        """Read an endpoint's state at every scrape."""
+        labels = (endpoint.model, endpoint.authority)
+        self.endpoint_healthy.labels(*labels).set_function(lambda: float(endpoint.healthy))
+        self.endpoint_inflight.labels(*labels).set_function(lambda: float(endpoint.in_flight))
+
+
+class VersionMetrics:
+    """One operation on one version of one model: its instruments' children, looked up once."""
+
+    def __init__(self, metrics: Metrics, operation: str, model: str, version: str, slo: Slo) -> None:
+        self._metrics, self._slo = metrics, slo
+        self._operation, self._model, self._version = operation, model, version
+        labels = self._labels = (operation, model, version)
+        self._ttft = {stream: metrics.ttft.labels(*labels, str(stream).lower()) for stream in (True, False)}
+        self._tpot = metrics.tpot.labels(*labels)
+        self._first_byte = metrics.first_byte.labels(*labels)
+        self._itl = metrics.itl.labels(*labels)
+        self._overhead = metrics.overhead.labels(*labels)
+        self._queue_wait = metrics.queue_wait.labels(*labels)
+        self._usage = {kind: metrics.token_usage.labels(*labels, kind) for kind in ("input", "output")}
+
+    def content_gap(self, seconds: float) -> None:
+        """One inter-token latency."""
+        self._itl.observe(seconds)
+
+    def record(self, answer: Answer) -> None:
+        """Everything about one request, once, at its end."""
+        error_type = "" if answer.outcome == OK else answer.outcome
+        self._metrics.requests.labels(self._operation, self._model, self._version, answer.outcome).inc()
+        self._metrics.duration.labels(*self._labels, error_type).observe(answer.ended - answer.received)
+        if answer.ttft is not None:
+            self._ttft[answer.stream].observe(answer.ttft)
+        if answer.tpot is not None:
+            self._tpot.observe(answer.tpot)
+        if answer.first_byte is not None:
+            self._first_byte.observe(answer.first_byte - answer.received)
+        if answer.dispatched is not None:
+            self._queue_wait.observe(answer.dispatched - answer.received)
+        if answer.overhead is not None:
+            self._overhead.observe(answer.overhead)
+        self._record_tokens(answer)
+        self._record_slo(answer)
+
+    def _record_tokens(self, answer: Answer) -> None:
+        for kind, count in (("input", answer.input_tokens), ("output", answer.output_tokens)):
+            if count is not None:
+                self._usage[kind].observe(count)
+                self._metrics.tokens.labels(self._model, self._version, answer.tenant, kind).inc(count)
+
+    def _record_slo(self, answer: Answer) -> None:
+        if answer.client_fault or answer.outcome in BLAMELESS:
+            return
+        ok, slo = answer.outcome == OK, self._slo
+        if slo.availability is not None:
+            self._judge("availability", ok)
+        if slo.ttft is not None:
+            self._judge("ttft", ok and answer.ttft is not None and answer.ttft <= slo.ttft)
+        if slo.tpot is not None and (answer.tpot is not None or not ok):
+            self._judge("tpot", ok and (answer.tpot or 0.0) <= slo.tpot)
+
+    def _judge(self, objective: str, met: bool) -> None:
+        self._metrics.slo.labels(self._model, objective, str(met).lower()).inc()

@@ -1,0 +1,29 @@
+"""A call: one client's request, admitted and ready to be sent."""
+
+from dataclasses import dataclass
+
+from services.gateway.relay.dialects import Dialect
+from services.gateway.routing.fleet import ModelPool
+from services.gateway.upstream.request import Header
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    operation: str
+    """chat, text_completion, responses, messages, embeddings, sentiment or recommendation."""
+    dialect: Dialect
+    pool: ModelPool
+    path: str
+    """The path on the endpoint."""
+    body: bytes
+    headers: tuple[Header, ...]
+    """What travels to the endpoint beside framing: content type, request id; never the client's key."""
+    stream: bool
+    ends_with_done: bool
+    """A whole stream says that it is whole; one that just stops was cut off."""
+    hide_usage: bool
+    """The gateway asked the engine for usage, the client did not: the event that carries only usage stays here."""
+    tenant: str
+    request_id: str
+    received: float
+    """`time.perf_counter()` when the request's last byte was here."""

@@ -1,0 +1,247 @@
+"""What an answer says in each of the API dialects: is this event content, what was used, is this the end.
+
+Only what metering needs is decoded; the bytes that travel on are never touched. A field of an unexpected type is
+passed on like any other and counts as nothing.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens as the engine counted them; None where it did not say."""
+
+    input: int | None = None
+    output: int | None = None
+
+    def merged(self, newer: "Usage") -> "Usage":
+        return Usage(
+            self.input if newer.input is None else newer.input, self.output if newer.output is None else newer.output
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one event of a stream means."""
+
+    content: bool = False
+    """It carries text, reasoning or a tool call: at least one output token."""
+    usage: Usage | None = None
+    usage_only: bool = False
+    """It carries usage and nothing else: not for a client that did not ask for it."""
+    done: bool = False
+    failed: bool = False
+    """The engine says that it could not go on."""
+
+
+NOTHING = Reading()
+DONE = Reading(done=True)
+
+
+class Dialect(Protocol):
+    """One API's way to stream, to answer whole and to report an error inside a stream."""
+
+    def read_event(self, data: bytes) -> Reading: ...
+    def read_answer(self, body: bytes) -> Usage: ...
+    def error_event(self, error: dict[str, object]) -> bytes: ...
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: Any = None
+    completion_tokens: Any = None
+    input_tokens: Any = None
+    output_tokens: Any = None
+
+
+def _usage(found: _Usage | None) -> Usage | None:
+    if found is None:
+        return None
+    counts = [
+        value if isinstance(value, int) and value >= 0 else None
+        for value in (
+            found.prompt_tokens if found.input_tokens is None else found.input_tokens,
+            found.completion_tokens if found.output_tokens is None else found.output_tokens,
+        )
+    ]
+    return Usage(*counts)
+
+
+def _decoder(kind: type[T]) -> Callable[[bytes], T | None]:
+    decode = msgspec.json.Decoder(kind).decode
+
+    def lenient(data: bytes) -> T | None:
+        try:
+            return decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return None
+
+    return lenient
+
+
+class _Answer(msgspec.Struct):
+    usage: _Usage | None = None
+
+
+_read_answer = _decoder(_Answer)
+
+
+class _WholeAnswers:
+    """Every dialect puts `usage` at the top of a whole answer."""
+
+    def read_answer(self, body: bytes) -> Usage:
+        answer = _read_answer(body)
+        return (_usage(answer.usage) if answer else None) or Usage()
+
+
+class _Refusal(msgspec.Struct):
+    error: dict[str, Any]
+
+
+_read_refusal = _decoder(_Refusal)
+
+
+def explains(body: bytes) -> bool:
+    """Whether an engine's 4xx body is an error object that clients of these APIs can read."""
+    return _read_refusal(body) is not None
+
+
+class _Delta(msgspec.Struct):
+    content: Any = None
+    reasoning_content: Any = None
+    reasoning: Any = None
+    refusal: Any = None
+    tool_calls: Any = None
+    function_call: Any = None
+    audio: Any = None
+
+    def says_something(self) -> bool:
+        return bool(
+            self.content or self.reasoning_content or self.reasoning or self.tool_calls
+            or self.refusal or self.function_call or self.audio
+        )  # fmt: skip
+
+
+class _Choice(msgspec.Struct):
+    delta: _Delta | None = None
+    text: Any = None
+
+
+class _Chunk(msgspec.Struct):
+    choices: list[_Choice] = []
+    usage: _Usage | None = None
+    error: Any = None
+
+
+_read_chunk = _decoder(_Chunk)
+
+
+class OpenAIStream(_WholeAnswers):
+    """`/v1/chat/completions` and `/v1/completions`: chunks, then `[DONE]`."""
+
+    def read_event(self, data: bytes) -> Reading:
+        if data == b"[DONE]":
+            return DONE
+        chunk = _read_chunk(data)
+        if chunk is None:
+            return NOTHING
+        content = any(c.text or (c.delta is not None and c.delta.says_something()) for c in chunk.choices)
+        usage = _usage(chunk.usage)
+        return Reading(content, usage, usage is not None and not chunk.choices, failed=bool(chunk.error))
+
+    def error_event(self, error: dict[str, object]) -> bytes:
+        return b"event: error\ndata: %b\n\n" % msgspec.json.encode({"error": error})
+
+
+class _Response(msgspec.Struct):
+    usage: _Usage | None = None
+
+
+class _ResponseEvent(msgspec.Struct):
+    type: str = ""
+    delta: Any = None
+    response: _Response | None = None
+
+
+_read_response_event = _decoder(_ResponseEvent)
+
+
+class ResponsesStream(_WholeAnswers):
+    """`/v1/responses`: typed events, the last of which is completed, incomplete or failed."""
+
+    def read_event(self, data: bytes) -> Reading:
+        event = _read_response_event(data)
+        if event is None:
+            return DONE if data == b"[DONE]" else NOTHING
+        kind = event.type
+        if kind.endswith(".delta"):
+            return Reading(content=bool(event.delta))
+        if kind in ("response.completed", "response.incomplete", "response.failed"):
+            usage = _usage(event.response.usage) if event.response else None
+            return Reading(usage=usage, done=True, failed=kind == "response.failed")
+        return Reading(failed=kind == "error")
+
+    def error_event(self, error: dict[str, object]) -> bytes:
+        body = {"type": "error", "code": error["code"], "message": error["message"], "param": error["param"]}
+        return b"event: error\ndata: %b\n\n" % msgspec.json.encode(body)
+
+
+class _MessageDelta(msgspec.Struct):
+    text: Any = None
+    thinking: Any = None
+    partial_json: Any = None
+
+
+class _Block(msgspec.Struct):
+    type: Any = None
+
+
+class _Message(msgspec.Struct):
+    usage: _Usage | None = None
+
+
+class _MessageEvent(msgspec.Struct):
+    type: str = ""
+    delta: _MessageDelta | None = None
+    content_block: _Block | None = None
+    message: _Message | None = None
+    usage: _Usage | None = None
+
+
+_read_message_event = _decoder(_MessageEvent)
+
+
+class MessagesStream(_WholeAnswers):
+    """`/v1/messages`, Anthropic's dialect: `message_start` … `message_stop`."""
+
+    def read_event(self, data: bytes) -> Reading:
+        event = _read_message_event(data)
+        if event is None:
+            return DONE if data == b"[DONE]" else NOTHING
+        if event.type == "message_start":
+            return Reading(usage=_usage(event.message.usage) if event.message else None)
+        delta, block = event.delta, event.content_block
+        content = delta is not None and bool(delta.text or delta.thinking or delta.partial_json)
+        content = content or (block is not None and block.type == "tool_use")
+        return Reading(
+            content, _usage(event.usage), done=event.type == "message_stop", failed=event.type == "error"
+        )  # fmt: skip
+
+    def error_event(self, error: dict[str, object]) -> bytes:
+        body = {"type": "error", "error": {"type": error["type"], "message": error["message"]}}
+        return b"event: error\ndata: %b\n\n" % msgspec.json.encode(body)
+
+
+class TaskAnswer(_WholeAnswers):
+    """A task model's answer: whole, without tokens."""
+
+    def read_event(self, data: bytes) -> Reading:  # noqa: ARG002 - a dialect's signature
+        return NOTHING
+
+    def error_event(self, error: dict[str, object]) -> bytes:
+        return b"event: error\ndata: %b\n\n" % msgspec.json.encode({"error": error})

@@ -1,0 +1,74 @@
+"""Follows one answer as it passes: when its first and last content left, what was used, what it came to."""
+
+from collections.abc import Callable
+from time import perf_counter
+
+from services.gateway.metrics import OK, Answer, VersionMetrics
+from services.gateway.relay.call import Call
+from services.gateway.relay.dialects import Reading, Usage
+
+
+class Meter:
+    """Times are those of `clock`, in seconds; tests give their own."""
+
+    def __init__(self, call: Call, clock: Callable[[], float] = perf_counter) -> None:
+        self._call = call
+        self.clock = clock
+        self.usage = Usage()
+        self.done = False
+        self.failed = False
+        self.dispatched: float | None = None
+        self._sent: float | None = None
+        self._first_byte: float | None = None
+        self._first: float | None = None
+        self._last: float | None = None
+        self._first_seen: float | None = None
+
+    def request_sent(self) -> None:
+        self.dispatched = self.dispatched or self.clock()
+
+    def read(self, reading: Reading) -> None:
+        """What one event from the engine says, as it comes in."""
+        if reading.usage is not None:
+            self.usage = self.usage.merged(reading.usage)
+        self.done = self.done or reading.done
+        self.failed = self.failed or reading.failed
+        if reading.content and self._first_seen is None:
+            self._first_seen = self.clock()
+
+    def bytes_left(self) -> None:
+        """Something of the answer was handed to the client's connection."""
+        if self._first_byte is None:
+            self._first_byte = self.clock()
+
+    def content_left(self, metrics: VersionMetrics, events: int) -> None:
+        """So many events with content were handed to the client's connection at once."""
+        now = self.clock()
+        if self._first is None:
+            self._first = now
+        elif self._last is not None:
+            metrics.content_gap(now - self._last)
+        for _ in range(events - 1):
+            metrics.content_gap(0.0)
+        self._last = now
+
+    def whole_left(self) -> None:
+        """An unstreamed answer was handed over: its first token left with its last."""
+        self._first = self._last = self._first_byte = self.clock()
+
+    def answer(self, outcome: str, *, client_fault: bool = False) -> Answer:
+        usage = self.usage
+        return Answer(
+            outcome=outcome, client_fault=client_fault, stream=self._call.stream, tenant=self._call.tenant,
+            received=self._call.received, dispatched=self.dispatched, ended=self.clock(),
+            first_byte=self._first_byte, first_token=self._first if outcome == OK or self._call.stream else None,
+            last_token=self._last, input_tokens=usage.input, output_tokens=usage.output, overhead=self._overhead(),
+        )  # fmt: skip
+
+    def _overhead(self) -> float | None:
+        if self.dispatched is None:
+            return None
+        before = self.dispatched - self._call.received
+        if self._first is None or self._first_seen is None:
+            return before
+        return before + self._first - self._first_seen

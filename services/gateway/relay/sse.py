@@ -1,0 +1,58 @@
+"""Server-sent events as bytes: cut a stream into whole events without changing one byte of it.
+
+https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream : a line ends with LF, CRLF or
+CR, an empty line ends an event. A stream may be split at any byte, inside a character or a line end too.
+"""
+
+import re
+
+_EVENT_END = re.compile(rb"(?:\r\n|\n|\r(?!\n)){2}")
+_LONGEST_END = 4
+
+
+class EventTooLargeError(ValueError):
+    """An event outgrew the bound before it ended."""
+
+
+class EventSplitter:
+    """Feed it pieces of a stream; it gives back whole events, terminator included."""
+
+    def __init__(self, max_event: int) -> None:
+        self._max_event = max_event
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The events that `data` completes, in order. Raises EventTooLargeError.
+
+        Joined, all that was returned and `rest` are always exactly what was fed.
+        """
+        if not self._rest and data.endswith(b"\n\n") and data.count(b"\n\n") == 1 and b"\r" not in data:
+            return [data]  # the common case: one read, one event
+        # Only the seam can hide an end that was not seen before.
+        search = max(0, len(self._rest) - _LONGEST_END)
+        buffer = self._rest + data
+        events, start = [], 0
+        while match := _EVENT_END.search(buffer, max(search, start)):
+            events.append(buffer[start : match.end()])
+            start = match.end()
+        self._rest = buffer[start:]
+        if len(self._rest) > self._max_event:
+            raise EventTooLargeError
+        return events
+
+    @property
+    def rest(self) -> bytes:
+        """The beginning of an event that has not ended yet."""
+        return self._rest
+
+
+def payload(event: bytes) -> bytes:
+    """The event's data: its `data` lines' values joined by LF; empty for a comment."""
+    if event.startswith(b"data: ") and event.endswith(b"\n\n") and event.count(b"\n") == 2 and b"\r" not in event:
+        return event[6:-2]
+    values = []
+    for line in event.splitlines():
+        name, _, value = line.partition(b":")
+        if name == b"data":
+            values.append(value.removeprefix(b" "))
+    return b"\n".join(values)

@@ -1,0 +1,53 @@
+"""The fleet: every configured model with its endpoints, built from the registry."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from services.gateway.registry import Registry, Role, Slo, Task
+from services.gateway.routing.pick import pick
+from services.gateway.upstream.endpoint import Endpoint
+
+HEALTH_PATHS = {Task.CHAT: "/health", Task.EMBEDDING: "/health"}
+"""vLLM answers `/health` only while its engine lives; every other task runs on BentoML, which has `/readyz`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPool:
+    """One model: what it is, and where it runs."""
+
+    name: str
+    task: Task
+    role: Role
+    slo: Slo
+    endpoints: tuple[Endpoint, ...]
+    """Version by version, in the registry's order."""
+    draw: random.Random
+
+    def pick(self, tried: frozenset[Endpoint]) -> Endpoint | None:
+        return pick(self.endpoints, tried, self.draw)
+
+    @property
+    def ready(self) -> bool:
+        return any(endpoint.healthy for endpoint in self.endpoints)
+
+
+class Fleet:
+    def __init__(self, registry: Registry, draw: random.Random) -> None:
+        self.registry = registry
+        self.models = {
+            name: ModelPool(
+                name, model.task, model.role, model.slo,
+                tuple(
+                    Endpoint(name, label, url, version.weight, HEALTH_PATHS.get(model.task, "/readyz"))
+                    for label, version in model.versions.items()
+                    for url in version.endpoints
+                ),
+                draw,
+            )
+            for name, model in registry.models.items()
+        }  # fmt: skip
+
+    def endpoints(self) -> Iterator[Endpoint]:
+        for model in self.models.values():
+            yield from model.endpoints

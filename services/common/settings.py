@@ -24,3 +24,17 @@ class ServiceSettings(BaseSettings):
         extra="ignore",
         use_attribute_docstrings=True,
     )
+
+
+def describe_variables(settings: type[BaseModel], prefix: str = "NARU") -> str:
+    """Every variable of a settings class with its default and its meaning: the end of a `--help`."""
+    lines = []
+    for name, field in settings.model_fields.items():
+        variable = f"{prefix}__{name}" if prefix != "NARU" else f"NARU_{name}"
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            lines.append(describe_variables(field.annotation, variable))
+        else:
+            default = "required" if field.is_required() else f"default {field.get_default(call_default_factory=True)}"
+            lines.append(f"  {variable.upper()}  ({default})")
+            lines += [f"      {field.description}"] if field.description else []
+    return "\n".join(lines)

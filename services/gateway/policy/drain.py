@@ -34,11 +34,11 @@ class Drain:
         if not self._running:
             self._idle.set()
 
-    async def finish(self, timeout: float) -> int:
-        """Wait for the running calls, `timeout` seconds at most; abort the rest. Returns how many were aborted."""
+    async def finish(self, limit: float) -> int:
+        """Wait for the running calls, `limit` seconds at most; abort the rest. Returns how many were aborted."""
         self.draining = True
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(limit):
                 await self._idle.wait()
         except TimeoutError:
             pass

@@ -19,7 +19,8 @@ class Gate:
         return self._authenticator.authenticate(key)
 
     def model(self, principal: Principal, name: str | None, task: Task) -> ModelPool:
-        """The model a request names, else the task's first one. Raises UnknownModel, PermissionDenied."""
+        """The model a request names, else the task's first one. Raises Draining, UnknownModel, PermissionDenied."""
+        self._drain.check()  # draining may have begun while the body came in
         wanted = name if name is not None else self._fleet.registry.default(task)
         pool = self._fleet.models.get(wanted) if wanted is not None else None
         if pool is None:

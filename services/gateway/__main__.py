@@ -1,0 +1,163 @@
+"""`python -m services.gateway`: builds everything, passes it down, drains on SIGTERM.
+
+Configured by `NARU_GATEWAY__*` variables; `--help` lists them.
+"""
+
+import argparse
+import asyncio
+import gc
+import logging
+import signal
+import sys
+from dataclasses import dataclass
+from functools import cache
+
+import uvicorn
+import uvloop
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from pydantic import ValidationError
+
+from services.common import logs
+from services.common.settings import describe_variables
+from services.gateway.api.admin import admin_app
+from services.gateway.api.app import client_app
+from services.gateway.api.door import Door
+from services.gateway.api.errors import describe
+from services.gateway.api.http_protocol import bounded_protocol, server_options
+from services.gateway.metrics import Metrics, VersionMetrics
+from services.gateway.policy.authenticate import Authenticator, KeyFileError, development_key, load_keys
+from services.gateway.policy.drain import Drain
+from services.gateway.policy.gate import Gate
+from services.gateway.registry import RegistryError, load
+from services.gateway.relay.relay import RelayContext
+from services.gateway.routing.dispatch import seeded
+from services.gateway.routing.fleet import Fleet
+from services.gateway.servers import Server
+from services.gateway.settings import DevelopmentKey, GatewaySection, Settings
+from services.gateway.upstream.endpoint import Endpoint
+from services.gateway.upstream.health import HealthChecker
+from services.gateway.upstream.limits import Limits
+
+logger = logging.getLogger("naru.gateway")
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    clients: Server
+    admin: Server
+    health: HealthChecker
+    drain: Drain
+
+
+def build(settings: GatewaySection, authenticator: Authenticator) -> Gateway:
+    """Everything that runs, from settings. Raises RegistryError."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    GCCollector(registry=registry)
+    metrics = Metrics(registry)
+    fleet = Fleet(load(settings.registry), seeded())
+    for endpoint in fleet.endpoints():
+        metrics.watch(endpoint)
+    drain = Drain(settings.drain.retry_after)
+    gate = Gate(drain, authenticator, fleet)
+    key = settings.upstream.api_key.get_secret_value() if settings.upstream.api_key else None
+    door = Door(gate, drain, relay_context(settings, metrics, fleet), settings.http, key)
+    options = server_options(settings.http)
+    return Gateway(
+        clients=Server(uvicorn.Config(
+            client_app(door, metrics), host=settings.http.host, port=settings.http.port,
+            http=bounded_protocol(settings.http), **options,
+        )),
+        admin=Server(uvicorn.Config(
+            admin_app(registry, fleet, drain), host=settings.admin.host, port=settings.admin.port,
+            http="httptools", **options,
+        )),
+        health=HealthChecker(fleet.endpoints(), settings.upstream.health_interval, settings.upstream.health_timeout),
+        drain=drain,
+    )  # fmt: skip
+
+
+def relay_context(settings: GatewaySection, metrics: Metrics, fleet: Fleet) -> RelayContext:
+    upstream = settings.upstream
+
+    @cache
+    def instruments(operation: str, endpoint: Endpoint) -> VersionMetrics:
+        slo = fleet.models[endpoint.model].slo
+        return VersionMetrics(metrics, operation, endpoint.model, endpoint.version, slo)
+
+    limits = Limits(
+        connect=upstream.connect_timeout, first_byte=upstream.first_byte_timeout, idle=upstream.idle_timeout,
+        total=upstream.total_timeout, keep_alive=upstream.keep_alive,
+    )  # fmt: skip
+    return RelayContext(
+        metrics=metrics, instruments=instruments, limits=limits, retries=upstream.retries,
+        max_answer=upstream.max_answer, max_event=upstream.max_event, describe=describe,
+    )  # fmt: skip
+
+
+async def serve(gateway: Gateway, settings: GatewaySection) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    health = asyncio.create_task(gateway.health.run())
+    servers = [asyncio.create_task(server.serve()) for server in (gateway.clients, gateway.admin)]
+    # What was built at start lives as long as the process: the collector need not look at it again.
+    gc.collect()
+    gc.freeze()
+    stopping = asyncio.create_task(stop.wait())
+    # A server that ends by itself (a taken port) ends the process too.
+    await asyncio.wait([stopping, health, *servers], return_when=asyncio.FIRST_COMPLETED)
+    await _drain(gateway, settings)
+    for server in (gateway.clients, gateway.admin):
+        server.should_exit = True
+    health.cancel()
+    stopping.cancel()
+    await asyncio.gather(*servers)
+
+
+async def _drain(gateway: Gateway, settings: GatewaySection) -> None:
+    logs.log(logger, logging.INFO, "draining", timeout=settings.drain.timeout)
+    aborted = await gateway.drain.finish(settings.drain.timeout)
+    await asyncio.sleep(settings.drain.linger)
+    logs.log(logger, logging.INFO, "drained", aborted=aborted)
+
+
+def keys(settings: GatewaySection) -> Authenticator:
+    """Raises KeyFileError; exits where there is no key at all, because then nobody could call."""
+    known = list(load_keys(settings.keys.file)) if settings.keys.file else []
+    development = DevelopmentKey().api_key
+    if development is not None:
+        known.append(development_key(development.get_secret_value()))
+    if not known:
+        raise KeyFileError("no API key: set NARU_GATEWAY__KEYS__FILE, or NARU_API_KEY for development")
+    return Authenticator(known)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m services.gateway", description="Naru's gateway. Everything is set by environment variables.",
+        epilog=describe_variables(Settings), formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.parse_args()
+    try:
+        settings = Settings().gateway  # type: ignore[call-arg] # the environment gives it
+        logs.configure(settings.log_level)
+        authenticator = keys(settings)
+
+        async def run() -> None:
+            await serve(build(settings, authenticator), settings)
+
+        uvloop.run(run())
+    except ValidationError as error:
+        for fault in error.errors(include_url=False, include_input=False):
+            name = "NARU_" + "__".join(str(part) for part in fault["loc"]).upper()
+            sys.stderr.write(f"naru gateway: {name}: {fault['msg']}\n")
+        sys.exit(2)
+    except (RegistryError, KeyFileError) as error:
+        sys.exit(f"naru gateway: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""The admin port: `/metrics`, `/livez`, `/readyz`. For the cluster and its SREs, never for clients."""
+
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from services.gateway.policy.drain import Drain
+from services.gateway.routing.fleet import Fleet
+
+
+def admin_app(registry: CollectorRegistry, fleet: Fleet, drain: Drain) -> FastAPI:
+    app = FastAPI(title="Naru admin", docs_url=None, redoc_url=None, openapi_url=None)
+
+    @app.get("/metrics")
+    async def metrics(request: Request) -> Response:
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(encode(registry), headers={"content-type": content_type})
+
+    @app.get("/livez")
+    async def livez() -> Response:
+        return PlainTextResponse("ok\n")
+
+    @app.get("/readyz")
+    async def readyz() -> Response:
+        """Whether this gateway takes requests; what the models are like is said beside it.
+
+        A model without an endpoint does not take the gateway out of service: the others still answer, and for that
+        one a clear 503 is better than no connection.
+        """
+        models = {name: pool.ready for name, pool in fleet.models.items()}
+        return JSONResponse({"ready": not drain.draining, "models": models}, 503 if drain.draining else 200)
+
+    return app

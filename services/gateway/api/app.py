@@ -1,0 +1,35 @@
+"""The application that clients reach, put together from its surfaces."""
+
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+
+from services.common.errors import NaruError
+from services.gateway.api.door import Door
+from services.gateway.api.errors import Failures
+from services.gateway.api.openai import openai_router
+from services.gateway.api.operations import OPERATIONS
+from services.gateway.api.request_id import RequestIdMiddleware
+from services.gateway.api.tasks import SURFACES, tasks_router
+from services.gateway.metrics import Metrics
+
+DESCRIPTION = """Every model a team serves behind one door: language models in the OpenAI and Anthropic APIs, task
+models in typed ones. Send an API key as `Authorization: Bearer …`. Every answer carries `x-request-id`; a model's
+answer also `x-naru-model`, `x-naru-version` and `x-naru-endpoint`."""
+
+
+def client_app(door: Door, metrics: Metrics) -> FastAPI:
+    paths = {operation.path: operation.name for operation in OPERATIONS}
+    paths |= {surface.path: surface.operation for surface in SURFACES} | {"/v1/models": "models"}
+    failures = Failures(metrics, paths)
+    app = FastAPI(
+        title="Naru", description=DESCRIPTION, version=version("naru"), redirect_slashes=False, redoc_url=None,
+        exception_handlers={
+            NaruError: failures.on_naru_error, HTTPException: failures.on_http_error, Exception: failures.on_defect,
+        },
+    )  # fmt: skip
+    app.include_router(openai_router(door))
+    app.include_router(tasks_router(door))
+    app.add_middleware(RequestIdMiddleware)
+    return app

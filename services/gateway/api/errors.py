@@ -1,0 +1,84 @@
+"""Errors on the HTTP edge: one mapper from the error tree to a body, headers and a log line."""
+
+import logging
+from collections.abc import Mapping
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from services.common.errors import InternalError, InvalidRequest, MethodNotAllowed, NaruError, NotFound
+from services.common.logs import log
+from services.gateway.metrics import Metrics
+
+logger = logging.getLogger("naru.request")
+
+
+def describe(error: NaruError) -> dict[str, object]:
+    """The fields of OpenAI's error object."""
+    return {"message": error.message, "type": error.kind, "param": error.param, "code": error.reason}
+
+
+def error_body(error: NaruError, path: str) -> bytes:
+    """The body for a path: OpenAI's envelope, with what Anthropic's clients look for on their path."""
+    body: dict[str, object] = {"error": describe(error)}
+    if path.startswith("/v1/messages"):
+        body = {"type": "error", **body}
+    return msgspec.json.encode(body)
+
+
+def error_headers(error: NaruError) -> dict[str, str]:
+    headers = {} if error.retry_after is None else {"retry-after": str(error.retry_after)}
+    if error.http_status == 401:
+        headers["www-authenticate"] = "Bearer"
+    if error.http_status in (408, 413):
+        headers["connection"] = "close"  # what is left of the body must not be read as a request
+    return headers
+
+
+def from_http(error: HTTPException) -> NaruError:
+    """What the framework itself refuses: a path or method that there is not."""
+    if error.status_code == 404:
+        return NotFound("there is nothing at this path; GET /docs lists what there is")
+    if error.status_code == 405:
+        return MethodNotAllowed("this path does not take this method; GET /docs lists what there is")
+    return InvalidRequest("the request could not be read")
+
+
+class Failures:
+    """Answers, counts and logs what ended before it became a call."""
+
+    def __init__(self, metrics: Metrics, operations: Mapping[str, str]) -> None:
+        self._metrics = metrics
+        self._operations = operations
+        """Path to operation; any other path is `other`, so that a client's paths make no time series."""
+
+    def answer(self, request: Request, error: NaruError) -> Response:
+        self.count(request, error)
+        path = request.url.path
+        return Response(
+            error_body(error, path), error.http_status, error_headers(error), media_type="application/json"
+        )  # fmt: skip
+
+    def count(self, request: Request, error: NaruError) -> None:
+        operation = self._operations.get(request.url.path, "other")
+        self._metrics.refused(operation, error.reason)
+        log(
+            logger, logging.INFO, "request",
+            request_id=request.scope["state"]["request_id"], operation=operation, outcome=error.reason,
+            status=error.http_status, reason=error.message if error.http_status != 404 else None,
+        )  # fmt: skip
+
+    async def on_naru_error(self, request: Request, error: Exception) -> Response:
+        assert isinstance(error, NaruError)
+        return self.answer(request, error)
+
+    async def on_http_error(self, request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return self.answer(request, from_http(error))
+
+    async def on_defect(self, request: Request, error: Exception) -> Response:
+        """A defect of ours. The client learns its request id and nothing else."""
+        logger.error("unhandled error", exc_info=error)
+        return self.answer(request, InternalError("the gateway failed; report the x-request-id of this answer"))

@@ -1,0 +1,65 @@
+"""A glance at a body that is relayed: the fields that routing and metering need. Everything else travels untouched."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from services.common.errors import InvalidField, InvalidRequest
+
+
+class _Head(msgspec.Struct):
+    model: str
+    stream: bool | None = None
+    stream_options: dict[str, Any] | None = None
+
+
+_read_head = msgspec.json.Decoder(_Head).decode
+_read_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_ASK = b'"stream_options":{"include_usage":true}'
+_FIELD = re.compile(r"at `\$\.(\w+)|required field `(\w+)`")
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    model: str
+    stream: bool
+    body: bytes
+    """What goes to the engine."""
+    hide_usage: bool
+    """Usage was asked for on the gateway's behalf."""
+
+
+def glance(body: bytes, *, asks_for_usage: bool) -> Glance:
+    """Raises InvalidRequest where the body is not JSON, InvalidField where a field that is needed is wrong."""
+    head = _decode(body)
+    stream = bool(head.stream)
+    wanted = bool((head.stream_options or {}).get("include_usage"))
+    if not (stream and asks_for_usage) or wanted:
+        return Glance(head.model, stream, body, hide_usage=False)
+    return Glance(head.model, stream, _asking(body, head), hide_usage=True)
+
+
+def _decode(body: bytes) -> _Head:
+    try:
+        return _read_head(body)
+    except msgspec.ValidationError as error:
+        if not body.lstrip().startswith(b"{"):
+            raise InvalidRequest("the body must be a JSON object") from None
+        match = _FIELD.search(str(error))
+        param = (match[1] or match[2]) if match else None
+        raise InvalidField(f"{param or 'a field'} is missing or wrong: {error}", param=param) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidRequest(f"the body is not valid JSON: {error}") from None
+
+
+def _asking(body: bytes, head: _Head) -> bytes:
+    """The body with `stream_options.include_usage` on, every other byte of every other field as it was."""
+    if head.stream_options is None and b'"stream_options"' not in body:
+        brace = body.index(b"{") + 1
+        return b"%b%b,%b" % (body[:brace], _ASK, body[brace:])
+    fields = _read_fields(body)
+    options = {**(head.stream_options or {}), "include_usage": True}
+    fields["stream_options"] = msgspec.Raw(msgspec.json.encode(options))
+    return msgspec.json.encode(fields)

@@ -1,0 +1,123 @@
+"""uvicorn's HTTP protocol with the bounds it lacks: on a request's head (bytes, seconds), connections, and a client
+that never reads what it was sent.
+
+A subclass leans on uvicorn's internals: its version is pinned, and tests/gateway/api/test_http_protocol.py holds the
+contract.
+"""
+
+import asyncio
+from http import HTTPStatus
+from typing import Any, ClassVar
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from services.common.errors import HeadersTooLarge, InvalidRequest, NaruError, RequestTimeout
+from services.gateway.api.carrier import ABORT
+from services.gateway.api.errors import error_body
+from services.gateway.settings import HttpSettings
+
+
+def bounded_protocol(limits: HttpSettings) -> type[HttpToolsProtocol]:
+    """The protocol class for `uvicorn.Config(http=…)`."""
+    return type("ProtocolWithin", (BoundedProtocol,), {"limits": limits})
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    limits: ClassVar[HttpSettings]
+    _head_deadline: asyncio.TimerHandle | None = None
+    _head_size = 0
+    _refused = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
+        super().connection_made(transport)
+        if len(self.connections) > self.limits.max_connections:
+            transport.abort()
+            return
+        self._await_head()  # a connection that never says a word is bounded like a head that never ends
+
+    def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
+        self._head_size += len(data)
+        super().data_received(data)
+        if self._head_deadline is not None and self._head_size > self.limits.max_headers:
+            self._refuse(_too_large(self.limits))
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {ABORT: self.transport.abort}  # type: ignore[dict-item] # ASGI lets us name it
+        if self._head_deadline is None:
+            self._await_head()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        super().on_header(name, value)
+        self._head_size += len(name) + len(value)
+
+    def on_headers_complete(self) -> None:
+        self._end_head()
+        if sum(len(name) + len(value) for name, value in self.headers) > self.limits.max_headers:
+            self._refuse(_too_large(self.limits))
+        if not self._refused:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        if not self._refused:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        if not self._refused:
+            super().on_message_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end_head()
+        super().connection_lost(exc)
+
+    def timeout_keep_alive_handler(self) -> None:
+        super().timeout_keep_alive_handler()
+        if self.transport.get_write_buffer_size():  # close() would wait for a client that does not read
+            self.transport.abort()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's signature
+        self._refuse(InvalidRequest("this is not an HTTP/1.1 request"))
+
+    def _await_head(self) -> None:
+        self._head_size = 0
+        self._head_deadline = self.loop.call_later(self.limits.header_timeout, self._head_is_late)
+
+    def _end_head(self) -> None:
+        if self._head_deadline is not None:
+            self._head_deadline.cancel()
+            self._head_deadline = None
+
+    def _head_is_late(self) -> None:
+        self._refuse(RequestTimeout(f"the request's head did not arrive within {self.limits.header_timeout:g} s"))
+
+    def _refuse(self, error: NaruError) -> None:
+        """Answer without an application: the request never became one."""
+        self._refused = True
+        self._end_head()
+        if not self.transport.is_closing():
+            self.transport.write(plain_answer(error))
+            self.transport.close()
+
+
+def _too_large(limits: HttpSettings) -> HeadersTooLarge:
+    return HeadersTooLarge(f"the request's headers exceed the {limits.max_headers} bytes allowed here")
+
+
+def plain_answer(error: NaruError) -> bytes:
+    body = error_body(error, "")
+    return b"HTTP/1.1 %d %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b" % (
+        error.http_status,
+        HTTPStatus(error.http_status).phrase.encode(),
+        len(body),
+        body,
+    )
+
+
+def server_options(limits: HttpSettings) -> dict[str, Any]:
+    """What both ports' `uvicorn.Config` have in common."""
+    return {
+        "lifespan": "off", "ws": "none", "access_log": False, "log_config": None, "server_header": False,
+        "backlog": 2048, "timeout_keep_alive": limits.keep_alive, "timeout_graceful_shutdown": 1, "loop": "none",
+    }  # fmt: skip

@@ -1,0 +1,44 @@
+"""The operations that are relayed in the engine's own words: the OpenAI and Anthropic APIs."""
+
+from dataclasses import dataclass
+
+from services.gateway.registry import Task
+from services.gateway.relay.dialects import Dialect, MessagesStream, OpenAIStream, ResponsesStream
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    name: str
+    path: str
+    dialect: Dialect
+    task: Task
+    summary: str
+    example: dict[str, object]
+    asks_for_usage: bool = False
+    """Its streams carry usage only where `stream_options.include_usage` asks for it."""
+
+
+_MESSAGES = [{"role": "user", "content": "What is a ferry?"}]
+
+OPERATIONS = (
+    Operation(
+        "chat", "/v1/chat/completions", OpenAIStream(), Task.CHAT, "Chat completion (OpenAI)",
+        {"model": "smollm2-135m-instruct", "messages": _MESSAGES, "stream": True}, asks_for_usage=True,
+    ),
+    Operation(
+        "text_completion", "/v1/completions", OpenAIStream(), Task.CHAT, "Text completion (OpenAI)",
+        {"model": "smollm2-135m-instruct", "prompt": "A ferry is", "max_tokens": 16}, asks_for_usage=True,
+    ),
+    Operation(
+        "responses", "/v1/responses", ResponsesStream(), Task.CHAT, "Response (OpenAI)",
+        {"model": "smollm2-135m-instruct", "input": "What is a ferry?"},
+    ),
+    Operation(
+        "messages", "/v1/messages", MessagesStream(), Task.CHAT, "Message (Anthropic)",
+        {"model": "smollm2-135m-instruct", "max_tokens": 64, "messages": _MESSAGES},
+    ),
+    Operation(
+        "embeddings", "/v1/embeddings", OpenAIStream(), Task.EMBEDDING, "Embeddings (OpenAI)",
+        {"model": "an-embedding-model", "input": "A ferry landing"},
+    ),
+)  # fmt: skip

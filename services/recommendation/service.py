@@ -1,0 +1,68 @@
+"""The BentoML service: `python -m bentoml serve services.recommendation.service:Recommendation`.
+
+BentoML imports this module and starts the class in one worker process, so reading the settings here is the
+composition root. The worker's port answers only after `__init__`, hence `/readyz` is true only with a loaded model.
+"""
+
+from typing import Any
+
+import bentoml
+
+from services.recommendation.answer import Answerer
+from services.recommendation.contract import FlatContract
+from services.recommendation.model import Recommender
+from services.recommendation.query import Limits, Query
+from services.recommendation.settings import Settings
+from services.recommendation.train import model_folder
+
+SECTION = Settings().recommendation
+_THREADS = [{"name": name, "value": str(SECTION.threads)} for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")]
+
+
+@bentoml.service(
+    name=SECTION.model,
+    workers=1,
+    threads=1,
+    envs=_THREADS,
+    traffic={"timeout": SECTION.timeout_s},
+    logging={"access": {"enabled": SECTION.access_log}},
+)
+class Recommendation:
+    def __init__(self) -> None:
+        model = Recommender.load(model_folder(SECTION))
+        self._answerer = Answerer(model, SECTION.model, SECTION.version)
+        _publish_quality(model.metadata["scores"]["model"])
+
+    @bentoml.api(  # type: ignore[untyped-decorator]  # BentoML's own decorator has no types
+        route="/recommend",
+        batchable=True,
+        max_batch_size=SECTION.max_batch_size,
+        max_latency_ms=SECTION.max_latency_ms,
+    )
+    def recommend(self, queries: list[Query], /) -> list[dict[str, Any]]:
+        """Answers in the order of the queries; no query can fail, FlatContract has checked each."""
+        return [self._answerer.answer(query) for query in queries]
+
+
+# The decorator made a `bentoml.Service` of the class, which its types do not say.
+Recommendation.add_asgi_middleware(  # type: ignore[attr-defined]
+    FlatContract,
+    path="/recommend",
+    limits=Limits(max_k=SECTION.max_k, max_history=SECTION.max_history),
+    max_body_bytes=SECTION.max_body_bytes,
+)
+
+
+def _publish_quality(scores: dict[str, float]) -> None:
+    """Held-out quality beside BentoML's own metrics, on `/metrics`."""
+    from prometheus_client import Gauge  # noqa: PLC0415 - its multi-process mode is decided when it is imported
+
+    labels = {"model": SECTION.model, "version": SECTION.version}
+    for metric in ("recall", "ndcg"):
+        gauge = Gauge(
+            f"naru_recommendation_{metric}_at_10",
+            f"{metric}@10 on held-out last items, measured when the model was trained",
+            list(labels),
+            multiprocess_mode="mostrecent",
+        )
+        gauge.labels(**labels).set(scores[metric])

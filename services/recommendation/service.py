@@ -4,15 +4,17 @@ BentoML imports this module and starts the class in one worker process, so readi
 composition root. The worker's port answers only after `__init__`, hence `/readyz` is true only with a loaded model.
 """
 
+import sys
 from typing import Any
 
 import bentoml
 
 from services.recommendation.answer import Answerer
 from services.recommendation.contract import FlatContract
-from services.recommendation.model import Recommender
+from services.recommendation.model import ModelMissingError, Recommender
 from services.recommendation.query import Limits, Query
 from services.recommendation.settings import Settings
+from services.recommendation.tables import DataError
 from services.recommendation.train import model_folder
 
 SECTION = Settings().recommendation
@@ -28,6 +30,15 @@ _THREADS = [{"name": name, "value": str(SECTION.threads)} for name in ("OMP_NUM_
     logging={"access": {"enabled": SECTION.access_log}},
 )
 class Recommendation:
+    @bentoml.on_deployment  # type: ignore[untyped-decorator]
+    @staticmethod
+    def check() -> None:
+        """Runs once before a worker starts: a worker that finds no model would be restarted for ever."""
+        try:
+            Recommender.load(model_folder(SECTION))
+        except (ModelMissingError, DataError) as error:
+            sys.exit(f"error: {error}")
+
     def __init__(self) -> None:
         model = Recommender.load(model_folder(SECTION))
         self._answerer = Answerer(model, SECTION.model, SECTION.version)

@@ -52,7 +52,7 @@ class TrainingSection(Section):
     """Weight of an item that comes one step later than the next one, as a target of the short memory."""
     together_ridge: float = Field(default=5.0, gt=0)
     """Ridge penalty of the long memory, as a multiple of the mean number of interactions per item."""
-    next_ridge: float = Field(default=1.0, gt=0)
+    next_ridge: float = Field(default=0.5, gt=0)
     """Ridge penalty of the short memory, as a multiple of the mean squared input."""
     next_weight: float = Field(default=1.0, ge=0)
     """Share of the short memory in a score, against 1 for the long memory."""

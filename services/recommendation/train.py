@@ -18,7 +18,7 @@ from services.recommendation.model import FORMAT, Recommender
 from services.recommendation.settings import RecommendationSection, Settings, TrainingSection
 from services.recommendation.tables import DataError
 
-_GRID = {"next_weight": (0.0, 0.7, 1.0, 1.5), "long_decay": (0.9, 0.95), "next_ridge": (0.5, 1.0, 2.0)}
+_GRID = {"next_weight": (0.7, 1.0, 1.5), "long_decay": (0.9, 0.95), "next_ridge": (0.5, 1.0, 2.0)}
 
 
 def model_folder(section: RecommendationSection) -> Path:

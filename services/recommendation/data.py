@@ -1,10 +1,11 @@
 """Interactions: who touched what, in which order. Real data only, from the setting `data.source`."""
 
 import hashlib
+import math
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +104,8 @@ def _keep_rated(columns: list[list[str]], data: DataSection) -> list[list[str]]:
 def assemble(columns: Sequence[Sequence[str]], titles: dict[str, str], ties: str, max_items: int) -> Interactions:
     """Build the catalogue and the sequences from three columns: user, item, time."""
     user_names, item_names, times = columns
+    if "" in user_names or "" in item_names:
+        raise DataError("a user or item id is empty; leave such rows out of the table")
     if len(set(item_names)) < 2:
         raise DataError(f"{len(set(item_names))} different items are left: at least 2 are needed to recommend anything")
     users, items = _ordered(user_names), _most_popular(item_names, max_items)
@@ -148,10 +151,18 @@ def _most_popular(names: Sequence[str], limit: int) -> list[str]:
 
 def _seconds(value: str) -> float:
     try:
-        return float(value)
+        seconds = float(value)
     except ValueError:
-        pass
+        seconds = _from_iso(value)
+    if not math.isfinite(seconds):
+        raise DataError(f"time {value!r} is not a point in time")
+    return seconds
+
+
+def _from_iso(value: str) -> float:
     try:
-        return datetime.fromisoformat(value).timestamp()
+        when = datetime.fromisoformat(value)
     except ValueError as error:
         raise DataError(f"time {value!r} is neither a number nor an ISO 8601 date") from error
+    # Without an offset it is read as UTC, so that the order is the same on every machine.
+    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()

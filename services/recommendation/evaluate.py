@@ -9,7 +9,7 @@ import numpy as np
 from services.recommendation.data import Interactions, Ints
 from services.recommendation.model import Scores
 
-SPLIT = "last item of each user held out (leave one out, by time), ranked against all items the user has not seen"
+SPLIT = "last item of each user (with 3 or more) held out by time, ranked against all items the user has not seen"
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ _THREADS = [{"name": name, "value": str(SECTION.threads)} for name in ("OMP_NUM_
     workers=1,
     threads=1,
     envs=_THREADS,
+    http={"host": SECTION.host, "port": SECTION.port},
     traffic={"timeout": SECTION.timeout_s},
     logging={"access": {"enabled": SECTION.access_log}},
 )

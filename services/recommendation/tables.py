@@ -61,4 +61,4 @@ def _read_parquet(path: Path, names: Sequence[str]) -> Columns:
         raise DataError(f"{path}: reading Parquet needs pyarrow; pip install pyarrow, or give a CSV") from error
     _places(parquet.read_schema(path).names, names, str(path))
     table = parquet.read_table(path, columns=list(names))
-    return [[str(value) for value in table.column(name).to_pylist()] for name in names]
+    return [["" if value is None else str(value) for value in table.column(name).to_pylist()] for name in names]

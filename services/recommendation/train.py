@@ -37,6 +37,8 @@ def train(section: RecommendationSection) -> Recommender:
     print("fitting without the last items, to score them ...", flush=True)
     baseline, ours = _compare(hold_out(data, back=1), section.training)
     print(_table({"popularity": baseline, "model": ours}), flush=True)
+    if not ours.users:
+        print("no user has 3 interactions: nothing could be scored, the zeros mean nothing", flush=True)
     print("fitting on everything ...", flush=True)
     model = replace(Recommender.fitted(data, section.training), metadata=_metadata(section, data, baseline, ours))
     folder = model_folder(section)

@@ -73,6 +73,8 @@ def test_titles_come_from_their_own_table(clicks: Path, tmp_path: Path) -> None:
     [
         ("a,b,c\n1,2,3\n", "no column 'who', 'what', 'at'; it has 'a', 'b', 'c'"),
         ("who,what,at\nu,a,yesterday\nu,b,1\n", "'yesterday' is neither a number nor an ISO 8601 date"),
+        ("who,what,at\nu,a,nan\nu,b,1\n", "'nan' is not a point in time"),
+        ("who,what,at\nu,,1\nu,b,1\n", "id is empty"),
         ("who,what,at\nu,a\n", "line 2 has 2 fields"),
         ("who,what,at\nu,a,1\n", "at least 2 are needed"),
         ("", "it has none"),

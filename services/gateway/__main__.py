@@ -14,7 +14,13 @@ from functools import cache
 
 import uvicorn
 import uvloop
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    GCCollector,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
 from pydantic import ValidationError
 
 from services.common import logs
@@ -141,6 +147,7 @@ def main() -> None:
         epilog=describe_variables(Settings), formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     parser.parse_args()
+    disable_created_metrics()  # type: ignore[no-untyped-call] # a second time series per child that no dashboard reads
     try:
         settings = Settings().gateway  # type: ignore[call-arg] # the environment gives it
         logs.configure(settings.log_level)

@@ -16,6 +16,9 @@ from services.gateway.api.carrier import ABORT
 from services.gateway.api.errors import error_body
 from services.gateway.settings import HttpSettings
 
+LINGER = 1.0
+"""Seconds a refused client is read from, and what it sends thrown away, before its connection is closed."""
+
 
 def bounded_protocol(limits: HttpSettings) -> type[HttpToolsProtocol]:
     """The protocol class for `uvicorn.Config(http=…)`."""
@@ -98,7 +101,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._end_head()
         if not self.transport.is_closing():
             self.transport.write(plain_answer(error))
-            self.transport.close()
+            self.transport.write_eof()
+            # To close with bytes unread resets the connection, and the client never sees the answer: read on a while.
+            self.loop.call_later(LINGER, self.transport.close)
 
 
 def _too_large(limits: HttpSettings) -> HeadersTooLarge:

@@ -47,13 +47,13 @@ class HealthChecker:
     """Sets `Endpoint.healthy` and logs each turn."""
 
     def __init__(self, endpoints: Iterable[Endpoint], interval: float, timeout: float) -> None:
-        self._endpoints = tuple(endpoints)
+        self.endpoints = tuple(endpoints)
         self._interval = interval
         self._limits = Limits(connect=timeout, first_byte=timeout, idle=timeout, total=timeout, keep_alive=0.001)
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
-            for endpoint in self._endpoints:
+            for endpoint in self.endpoints:
                 group.create_task(self._watch(endpoint))
 
     async def _watch(self, endpoint: Endpoint) -> None:

@@ -1,0 +1,80 @@
+"""A client that leaves stops the engine, whatever the stage; no call is left behind."""
+
+import asyncio
+import contextlib
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.engine import Received, Script, Wire, delta, engine
+from tests.support.gateway import Running, chat_registry, running
+
+
+async def before_the_head(_: Received, __: Wire) -> None:
+    await asyncio.sleep(30)
+
+
+async def before_the_first_token(_: Received, wire: Wire) -> None:
+    await wire.head()
+    await wire.events(delta(role="assistant", content=""))
+    await asyncio.sleep(30)
+
+
+async def mid_stream(_: Received, wire: Wire) -> None:
+    await wire.head()
+    for _i in range(3000):
+        await wire.events(delta(content="a"), pause=0.01)
+
+
+async def idle(gateway: Running) -> None:
+    async with asyncio.timeout(3):
+        while await gateway.value("naru_inflight_requests", model="m"):
+            await asyncio.sleep(0.02)
+    assert await gateway.value("naru_endpoint_inflight") == 0
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("script", [before_the_head, before_the_first_token, mid_stream])
+async def test_leaving_stops_the_engine(script: Script, stream: bool, tmp_path: Path) -> None:
+    async with engine(script) as upstream, running(chat_registry(upstream.url), tmp_path) as gateway:
+        body = {"model": "m", "messages": [], "stream": stream}
+        with contextlib.suppress(TimeoutError):
+            async with (
+                asyncio.timeout(0.4),
+                gateway.http.stream("POST", "/v1/chat/completions", json=body) as answer,
+            ):
+                async for _ in answer.aiter_bytes():
+                    pass
+        await asyncio.wait_for(upstream.left.wait(), 2)
+        await gateway.until_outcome("client_cancelled")
+        assert await gateway.outcome("ok") == 0
+        assert upstream.running == 0
+        await idle(gateway)
+
+
+async def test_leaving_inside_the_body_is_no_call(tmp_path: Path) -> None:
+    async with engine() as upstream, running(chat_registry(upstream.url), tmp_path) as gateway:
+        _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        head = "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer sk-test-secret\r\n"
+        writer.write((head + "content-length: 100\r\n\r\n" + json.dumps({"model": "m"})).encode())
+        await asyncio.sleep(0.1)
+        writer.close()
+        await gateway.until_outcome("client_cancelled")
+        assert not upstream.received
+
+
+async def test_ten_thousand_labels_cannot_be_made_by_a_client(tmp_path: Path) -> None:
+    async with engine() as upstream, running(chat_registry(upstream.url), tmp_path) as gateway:
+        for kind in ("warm", "cold"):
+            before = len(await gateway.samples())
+            count = 20 if kind == "warm" else 500
+            for i in range(count):
+                body = {"model": f"{kind}-{i}", "messages": []}
+                answers = [
+                    await gateway.http.post("/v1/chat/completions", json=body),
+                    await gateway.http.get(f"/{kind}/{i}"),
+                    await gateway.http.get(f"/v1/models/{kind}-{i}"),
+                ]
+                assert [a.status_code for a in answers] == [404, 404, 404]
+        assert len(await gateway.samples()) == before

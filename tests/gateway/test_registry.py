@@ -1,0 +1,58 @@
+"""A registry file that cannot be used says which field is wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from services.gateway.registry import RegistryError, Task, load
+
+GOOD = """
+models:
+  chatty:
+    task: chat
+    versions:
+      v1: {endpoints: [http://127.0.0.1:8100/], weight: 90}
+      v2: {endpoints: [http://127.0.0.1:8101], weight: 10}
+    role: {criticality: complementary, trigger: proactive, adaptation: dynamic}
+    slo: {ttft: 500ms, tpot: 0.05, availability: 99.9}
+"""
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "registry.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_a_registry_as_the_design_shows_it(tmp_path: Path) -> None:
+    registry = load(written(tmp_path, GOOD))
+    model = registry.models["chatty"]
+    assert (model.slo.ttft, model.slo.tpot, model.slo.availability) == (0.5, 0.05, 99.9)
+    assert model.versions["v1"].endpoints == ("http://127.0.0.1:8100",)
+    assert registry.default(Task.CHAT) == "chatty"
+    assert registry.default(Task.SENTIMENT) is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ("task: chat", "task: chess", "models.chatty.task"),
+        ("weight: 90", "wieght: 90", "models.chatty.versions.v1.wieght"),
+        ("500ms", "fast", "models.chatty.slo.ttft"),
+        ("http://127.0.0.1:8101", "127.0.0.1:8101", "models.chatty.versions.v2.endpoints.0"),
+        ("http://127.0.0.1:8101", "http://u:p@127.0.0.1:8101", "models.chatty.versions.v2.endpoints.0"),
+        ("weight: 90", "weight: 0", "weight 0"),
+        ("chatty:", '"a b":', "models"),
+        (GOOD, "[]", "the file"),
+        (GOOD, "a: [", "not YAML"),
+    ],
+)
+def test_a_fault_is_named(old: str, new: str, named: str, tmp_path: Path) -> None:
+    text = GOOD.replace(old, new).replace("weight: 10", "weight: 0" if new == "weight: 0" else "weight: 10")
+    with pytest.raises(RegistryError, match=named):
+        load(written(tmp_path, text))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RegistryError, match=r"nowhere\.yaml"):
+        load(tmp_path / "nowhere.yaml")

@@ -1,0 +1,101 @@
+"""The real gateway, built by its composition root, on free ports inside the test's event loop."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from services.gateway.__main__ import Gateway, build
+from services.gateway.policy.authenticate import Authenticator, Key, development_key
+from services.gateway.servers import Server
+from services.gateway.settings import GatewaySection
+
+KEY = "sk-test-secret"
+BEARER = {"authorization": f"Bearer {KEY}"}
+
+
+@dataclass
+class Running:
+    gateway: Gateway
+    http: httpx.AsyncClient
+    port: int
+    admin_port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def samples(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+        """Every sample of `/metrics` by name and labels."""
+        async with httpx.AsyncClient() as client:
+            text = (await client.get(f"http://127.0.0.1:{self.admin_port}/metrics")).text
+        return {
+            (sample.name, frozenset(sample.labels.items())): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        }
+
+    async def value(self, name: str, **labels: str) -> float:
+        """The sum of a metric's samples that have these labels among theirs."""
+        wanted = set(labels.items())
+        return sum(v for (n, found), v in (await self.samples()).items() if n == name and wanted <= found)
+
+    async def outcome(self, outcome: str, **labels: str) -> float:
+        return await self.value("naru_requests_total", outcome=outcome, **labels)
+
+    async def until_outcome(self, outcome: str, count: float = 1, seconds: float = 5.0) -> None:
+        """Wait until so many requests ended so: a request's end is recorded as its last byte leaves."""
+        async with asyncio.timeout(seconds):
+            while await self.outcome(outcome) < count:
+                await asyncio.sleep(0.02)
+
+
+def chat_registry(*urls: str, **model: Any) -> dict[str, Any]:
+    versions = {f"v{i}": {"endpoints": [url], "weight": 100} for i, url in enumerate(urls, 1)}
+    slo = {"ttft": "500ms", "tpot": "50ms", "availability": 99.9}
+    return {"models": {"m": {"task": "chat", "versions": versions, "slo": slo, **model}}}
+
+
+def _port(server: Server) -> int:
+    port: int = server.servers[0].sockets[0].getsockname()[1]
+    return port
+
+
+@contextlib.asynccontextmanager
+async def running(
+    registry: dict[str, Any], folder: Path, *, keys: list[Key] | None = None, healthy: bool = True, **settings: Any
+) -> AsyncIterator[Running]:
+    """A gateway for this registry; with `healthy`, it is handed over once every endpoint passed its check."""
+    path = folder / "registry.yaml"
+    path.write_text(yaml.safe_dump(registry), encoding="utf-8")
+    section = GatewaySection.model_validate(
+        {
+            "registry": path,
+            **settings,
+            "http": {"port": 0, **settings.get("http", {})},
+            "admin": {"port": 0},
+            "upstream": {"health_interval": 0.1, **settings.get("upstream", {})},
+        }
+    )
+    gateway = build(section, Authenticator([development_key(KEY), *(keys or [])]))
+    tasks = [asyncio.create_task(gateway.clients.serve()), asyncio.create_task(gateway.admin.serve())]
+    health = asyncio.create_task(gateway.health.run())
+    async with asyncio.timeout(10):
+        while not (gateway.clients.started and gateway.admin.started):
+            await asyncio.sleep(0.005)
+        while healthy and not all(endpoint.healthy for endpoint in gateway.health.endpoints):
+            await asyncio.sleep(0.005)
+    port = _port(gateway.clients)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=BEARER, timeout=20) as client:
+        try:
+            yield Running(gateway, client, port, _port(gateway.admin))
+        finally:
+            gateway.clients.should_exit = gateway.admin.should_exit = True
+            health.cancel()
+            await asyncio.gather(*tasks, health, return_exceptions=True)

@@ -125,4 +125,5 @@ def server_options(limits: HttpSettings) -> dict[str, Any]:
     return {
         "lifespan": "off", "ws": "none", "access_log": False, "log_config": None, "server_header": False,
         "backlog": 2048, "timeout_keep_alive": limits.keep_alive, "timeout_graceful_shutdown": 1, "loop": "none",
+        "proxy_headers": False,
     }  # fmt: skip

@@ -9,12 +9,12 @@ from typing import Any
 
 import httpx
 import yaml
-from prometheus_client.parser import text_string_to_metric_families
 
 from services.gateway.__main__ import Gateway, build
 from services.gateway.policy.authenticate import Authenticator, Key, development_key
 from services.gateway.servers import Server
 from services.gateway.settings import GatewaySection
+from tests.support.samples import Samples, parse
 
 KEY = "sk-test-secret"
 BEARER = {"authorization": f"Bearer {KEY}"}
@@ -31,20 +31,12 @@ class Running:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    async def samples(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-        """Every sample of `/metrics` by name and labels."""
+    async def samples(self) -> Samples:
         async with httpx.AsyncClient() as client:
-            text = (await client.get(f"http://127.0.0.1:{self.admin_port}/metrics")).text
-        return {
-            (sample.name, frozenset(sample.labels.items())): sample.value
-            for family in text_string_to_metric_families(text)
-            for sample in family.samples
-        }
+            return parse((await client.get(f"http://127.0.0.1:{self.admin_port}/metrics")).text)
 
     async def value(self, name: str, **labels: str) -> float:
-        """The sum of a metric's samples that have these labels among theirs."""
-        wanted = set(labels.items())
-        return sum(v for (n, found), v in (await self.samples()).items() if n == name and wanted <= found)
+        return (await self.samples()).sum(name, **labels)
 
     async def outcome(self, outcome: str, **labels: str) -> float:
         return await self.value("naru_requests_total", outcome=outcome, **labels)

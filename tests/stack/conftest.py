@@ -1,0 +1,93 @@
+"""The whole stack, started once per test run as a user starts it: real vLLM, real BentoML services, real gateway."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import anthropic
+import httpx
+import openai
+import pytest
+
+from tests.support.samples import Samples, scrape
+
+MODEL = "smollm2-135m-instruct"
+KEY = "naru-stack-test"
+
+
+@dataclass(frozen=True)
+class Stack:
+    gateway: str
+    admin: str
+    llm: str
+
+    @property
+    def key(self) -> str:
+        return KEY
+
+    def samples(self) -> Samples:
+        return scrape(self.admin)
+
+
+def free_ports(count: int) -> list[int]:
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    home = tmp_path_factory.mktemp("stack")
+    http, admin, llm, sentiment, recommendation = free_ports(5)
+    environment = {
+        **os.environ, "NARU_API_KEY": KEY, "XDG_STATE_HOME": str(home / "state"),
+        "NARU_GATEWAY__HTTP__PORT": str(http), "NARU_GATEWAY__ADMIN__PORT": str(admin),
+        "NARU_LLM__PORT": str(llm), "NARU_SENTIMENT__PORT": str(sentiment),
+        "NARU_RECOMMENDATION__PORT": str(recommendation),
+    }  # fmt: skip
+    naru = [str(Path(sys.executable).with_name("naru"))]
+    try:
+        up = subprocess.run(
+            [*naru, "up", "--detach"], env=environment, capture_output=True, text=True, timeout=900, check=False
+        )
+        assert up.returncode == 0, f"naru up failed:\n{up.stdout[-4000:]}\n{up.stderr[-4000:]}"
+        yield Stack(f"http://127.0.0.1:{http}", f"http://127.0.0.1:{admin}", f"http://127.0.0.1:{llm}")
+    finally:
+        down = subprocess.run(
+            [*naru, "down"], env=environment, capture_output=True, text=True, timeout=120, check=False
+        )
+    assert down.returncode == 0, down.stderr
+
+
+@pytest.fixture
+def client(stack: Stack) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=f"{stack.gateway}/v1", api_key=KEY, max_retries=0, timeout=120) as made:
+        yield made
+
+
+@pytest.fixture
+def claude(stack: Stack) -> Iterator[anthropic.Anthropic]:
+    with anthropic.Anthropic(base_url=stack.gateway, api_key=KEY, max_retries=0, timeout=120) as made:
+        yield made
+
+
+@pytest.fixture
+def http(stack: Stack) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=stack.gateway, headers={"authorization": f"Bearer {KEY}"}, timeout=120) as made:
+        yield made
+
+
+def events(raw: bytes) -> list[dict[str, object]]:
+    """The JSON payloads of a chat stream."""
+    lines = [line.removeprefix(b"data: ") for line in raw.split(b"\n") if line.startswith(b"data: {")]
+    return [json.loads(line) for line in lines]

@@ -1,0 +1,141 @@
+"""The official OpenAI client works unchanged against the real engine behind the gateway."""
+
+import time
+
+import httpx
+import openai
+import pytest
+
+from tests.stack.conftest import KEY, MODEL, Stack, events
+
+pytestmark = pytest.mark.stack
+
+QUESTION: list[openai.types.chat.ChatCompletionMessageParam] = [
+    {"role": "user", "content": "Name three colours of the sea."}
+]
+TOOL: openai.types.chat.ChatCompletionFunctionToolParam = {
+    "type": "function",
+    "function": {
+        "name": "ferry_times",
+        "description": "When ferries leave.",
+        "parameters": {"type": "object", "properties": {"harbour": {"type": "string"}}, "required": ["harbour"]},
+    },
+}
+
+
+def test_chat(client: openai.OpenAI) -> None:
+    answer = client.chat.completions.create(model=MODEL, messages=QUESTION, max_tokens=24, temperature=0)
+    assert answer.choices[0].message.content
+    assert answer.usage
+    assert answer.usage.completion_tokens <= 24
+
+
+def test_streaming_without_usage(client: openai.OpenAI) -> None:
+    with client.chat.completions.create(
+        model=MODEL, messages=QUESTION, max_tokens=24, temperature=0, stream=True
+    ) as stream:
+        chunks = list(stream)
+    assert "".join(c.choices[0].delta.content or "" for c in chunks)
+    assert all(c.usage is None and c.choices for c in chunks)
+
+
+def test_streaming_with_usage(client: openai.OpenAI) -> None:
+    options: openai.types.chat.ChatCompletionStreamOptionsParam = {"include_usage": True}
+    chunks = list(
+        client.chat.completions.create(
+            model=MODEL, messages=QUESTION, max_tokens=8, stream=True, stream_options=options
+        )
+    )
+    assert chunks[-1].usage
+    assert chunks[-1].usage.completion_tokens == 8
+
+
+def test_streamed_deltas_are_the_engines_own(stack: Stack) -> None:
+    body = {"model": MODEL, "messages": QUESTION, "max_tokens": 32, "temperature": 0, "seed": 1, "stream": True}
+
+    def deltas(base: str) -> list[object]:
+        headers = {"authorization": f"Bearer {KEY}"}
+        raw = httpx.post(f"{base}/v1/chat/completions", json=body, headers=headers, timeout=120).content
+        assert raw.endswith(b"data: [DONE]\n\n")
+        return [event["choices"] for event in events(raw)]
+
+    assert deltas(stack.gateway) == deltas(stack.llm)
+
+
+def test_a_tool_is_passed_through(client: openai.OpenAI, stack: Stack) -> None:
+    answer = client.chat.completions.create(
+        model=MODEL, messages=QUESTION, tools=[TOOL], max_tokens=64, temperature=0,
+        tool_choice={"type": "function", "function": {"name": "ferry_times"}},
+    )  # fmt: skip
+    calls = answer.choices[0].message.tool_calls
+    assert calls
+    assert calls[0].type == "function"
+    assert calls[0].function.name == "ferry_times"
+    assert '"harbour"' in calls[0].function.arguments
+
+
+def test_fields_the_client_library_does_not_know(client: openai.OpenAI) -> None:
+    answer = client.chat.completions.create(
+        model=MODEL, messages=QUESTION, max_tokens=8, extra_body={"min_tokens": 8, "ignore_eos": True, "top_k": 1}
+    )
+    assert answer.usage
+    assert answer.usage.completion_tokens == 8
+
+
+def test_completions_and_responses(client: openai.OpenAI) -> None:
+    completion = client.completions.create(model=MODEL, prompt="The sea is", max_tokens=8)
+    assert completion.choices[0].text
+    response = client.responses.create(model=MODEL, input="Name a sea.", max_output_tokens=16)
+    assert response.output_text
+    kinds = [
+        e.type for e in client.responses.create(model=MODEL, input="Name a sea.", max_output_tokens=8, stream=True)
+    ]
+    assert "response.output_text.delta" in kinds
+    assert kinds[-1] in ("response.completed", "response.incomplete")
+
+
+def test_models(client: openai.OpenAI) -> None:
+    assert {m.id for m in client.models.list()} == {MODEL, "sentiment", "recommendation"}
+    assert client.models.retrieve(MODEL).id == MODEL
+    with pytest.raises(openai.NotFoundError):
+        client.models.retrieve("nothing")
+
+
+def test_raw_response_headers(client: openai.OpenAI) -> None:
+    raw = client.chat.completions.with_raw_response.create(
+        model=MODEL, messages=QUESTION, max_tokens=4, extra_headers={"x-request-id": "mine-1"}
+    )
+    assert raw.headers["x-request-id"] == "mine-1"
+    assert raw.headers["x-naru-model"] == MODEL
+    assert raw.headers["x-naru-version"] == "v1"
+    assert raw.headers["x-naru-endpoint"].startswith("127.0.0.1:")
+    assert raw.parse().choices
+
+
+def test_errors_are_the_clients_own_classes(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.NotFoundError) as unknown:
+        client.chat.completions.create(model="gpt-9", messages=QUESTION)
+    assert unknown.value.code == "model_not_found"
+    assert unknown.value.param == "model"
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.chat.completions.create(model=MODEL, messages=QUESTION, max_tokens=10_000_000)
+    assert "max_tokens" in str(refused.value) or "maximum" in str(refused.value)
+    with pytest.raises(openai.AuthenticationError):
+        client.with_options(api_key="wrong").models.list()
+    with pytest.raises(openai.UnprocessableEntityError):
+        client.post("/chat/completions", body={"messages": []}, cast_to=object)
+
+
+def test_a_clients_timeout_stops_the_engine(client: openai.OpenAI, stack: Stack) -> None:
+    before = stack.samples()
+    with pytest.raises(openai.APITimeoutError):
+        client.with_options(timeout=0.5).chat.completions.create(
+            model=MODEL, messages=QUESTION, max_tokens=1500, extra_body={"ignore_eos": True}
+        )
+    deadline = time.monotonic() + 10
+    while stack.samples().since(before, "naru_requests_total", outcome="client_cancelled") < 1:
+        assert time.monotonic() < deadline
+    while "vllm:num_requests_running" in (text := httpx.get(f"{stack.llm}/metrics").text):
+        if any(line.startswith("vllm:num_requests_running") and line.endswith(" 0.0") for line in text.split("\n")):
+            break
+        assert time.monotonic() < deadline

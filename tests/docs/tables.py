@@ -1,0 +1,108 @@
+"""The tables in the docs that are made from the code, each as Markdown between two marker comments."""
+
+import importlib
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings
+
+from services.common.errors import NaruError
+from services.common.settings import Section
+from services.gateway.api.operations import OPERATIONS
+from services.gateway.api.tasks import SURFACES
+from services.gateway.metrics import Metrics
+
+ROOT = Path(__file__).parents[2]
+REFERENCE = ROOT / "docs" / "reference.md"
+_BLOCK = re.compile(r"<!-- generated: (?P<name>\w+) -->\n.*?<!-- end -->", re.DOTALL)
+
+
+def table(header: str, rows: Iterator[str]) -> str:
+    rule = "|" + "---|" * (header.count("|") - 1)
+    return "\n".join([header, rule, *rows])
+
+
+def errors() -> str:
+    return table("| error | HTTP | gRPC | `type` | `code` | retry |", _errors(NaruError, 0))
+
+
+def _errors(kind: type[NaruError], depth: int) -> Iterator[str]:
+    for child in kind.__subclasses__():
+        indent = "&nbsp;&nbsp;" * depth
+        retry = "yes" if child.retryable else "no"
+        yield (
+            f"| {indent}`{child.__name__}` | {child.http_status} | {child.grpc_code} | `{child.kind}` "
+            f"| `{child.reason}` | {retry} |"
+        )
+        yield from _errors(child, depth + 1)
+
+
+def metrics() -> str:
+    return table("| metric | type | labels | meaning |", _metrics())
+
+
+def _metrics() -> Iterator[str]:
+    for instrument in vars(Metrics(CollectorRegistry())).values():
+        name = instrument._name + ("_total" if instrument._type == "counter" else "")
+        labels = ", ".join(f"`{label}`" for label in instrument._labelnames)
+        yield f"| `{name}` | {instrument._type} | {labels} | {instrument._documentation} |"
+
+
+def operations() -> str:
+    return table("| route | model's task | `operation` in metrics | what |", _operations())
+
+
+def _operations() -> Iterator[str]:
+    for operation in OPERATIONS:
+        yield f"| `POST {operation.path}` | {operation.task} | `{operation.name}` | {operation.summary} |"
+    for surface in SURFACES:
+        yield f"| `POST {surface.path}` | {surface.task} | `{surface.operation}` | {surface.summary} |"
+
+
+def settings() -> str:
+    return table("| variable | default | meaning |", (_row(name, field) for name, field in variables()))
+
+
+def variables() -> Iterator[tuple[str, FieldInfo]]:
+    """Every variable that some service's settings read, with the field it sets."""
+    for path in sorted(ROOT.glob("services/*/settings.py")):
+        module = importlib.import_module(f"services.{path.parent.name}.settings")
+        for kind in vars(module).values():
+            if isinstance(kind, type) and issubclass(kind, BaseSettings) and kind.__module__ == module.__name__:
+                yield from _variables(kind, "NARU_")
+
+
+def _variables(kind: type[Section] | type[BaseSettings], prefix: str) -> Iterator[tuple[str, FieldInfo]]:
+    for name, field in kind.model_fields.items():
+        variable = f"{prefix}{name.upper()}"
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            yield from _variables(field.annotation, f"{variable}__")
+        else:
+            yield variable, field
+
+
+def _row(variable: str, field: FieldInfo) -> str:
+    return f"| `{variable}` | {_default(field)} | {' '.join((field.description or '').split())} |"
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    if field.default_factory is not None:
+        return "computed"
+    return "unset" if field.default is None else f"`{field.default}`"
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "operations": operations, "errors": errors, "metrics": metrics, "settings": settings,
+}  # fmt: skip
+
+
+def regenerated(text: str) -> str:
+    """The text with every block between `<!-- generated: name -->` and `<!-- end -->` made again."""
+    return _BLOCK.sub(
+        lambda block: f"<!-- generated: {block['name']} -->\n{TABLES[block['name']]()}\n<!-- end -->", text
+    )

@@ -1,0 +1,45 @@
+# Naru's front door. `make up` and `make test` do all the set-up themselves.
+PYTHON ?= python3.11
+SERVICES ?=
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+up: ## Install, prepare the models and run everything; SERVICES="gateway sentiment" runs a part
+	@$(PYTHON) -m services.local.preflight $(SERVICES)
+	@$(PYTHON) -m services.local.install
+	@exec $(BIN)/naru up $(SERVICES)
+
+down: ## Stop a stack that runs in the background
+	@$(BIN)/naru down
+
+install: ## Install everything, development tools too, into .venv
+	@$(PYTHON) -m services.local.install --dev
+
+check: install ## Linters, types, layers, generated files, locks
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m services.local.lock --check
+
+test: check ## All the set-up, the checks, then every test, against the real models
+	@$(BIN)/pytest
+
+lock: install ## Make the locks anew after a change of dependencies
+	@$(BIN)/python -m services.local.lock
+
+format: install ## Put the code into its form
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+bench: install ## The gateway's added TTFT against a mock engine
+	@$(BIN)/python -m loadtests.overhead
+
+clean: ## Remove what was installed here; models stay in their cache
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+.PHONY: help up down install check test lock format bench clean

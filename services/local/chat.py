@@ -26,10 +26,17 @@ class Felt:
         return f"TTFT {self.ttft * 1000:.0f} ms{tpot} · {self.tokens} tokens"
 
 
-def ask(gateway: str, key: str, model: str, prompt: str, limit: int, show: Callable[[str], None]) -> Felt:
+@dataclass(frozen=True, slots=True)
+class Question:
+    model: str
+    prompt: str
+    max_tokens: int
+
+
+def ask(gateway: str, key: str, question: Question, show: Callable[[str], None]) -> Felt:
     """Stream one answer to `show`. Raises ChatError."""
     body = {
-        "model": model, "messages": [{"role": "user", "content": prompt}], "max_tokens": limit, "stream": True,
+        "model": question.model, "messages": [{"role": "user", "content": question.prompt}], "max_tokens": question.max_tokens, "stream": True,
         "stream_options": {"include_usage": True},
     }  # fmt: skip
     arrivals: list[float] = []

@@ -65,9 +65,7 @@ class Child:
         if self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.terminate()
-        try:
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._process.wait(), grace)
-        except TimeoutError:
-            pass
         kill_group(self.pid, signal.SIGKILL)
         await self.wait()

@@ -175,10 +175,8 @@ def chat(
     found = addresses()
     base = f"http://127.0.0.1:{found.http.port}"
     try:
-        felt = chatting.ask(
-            base, key.development_key(), model or found.llm.llm.served_name, prompt, max_tokens,
-            lambda text: typer.echo(text, nl=False),
-        )  # fmt: skip
+        question = chatting.Question(model or found.llm.llm.served_name, prompt, max_tokens)
+        felt = chatting.ask(base, key.development_key(), question, lambda text: typer.echo(text, nl=False))
     except chatting.ChatError as error:
         raise fail(str(error)) from None
     typer.echo(f"\n\n{felt}")

@@ -49,7 +49,8 @@ def make(lock: str, constraints: list[str], environment: dict[str, str]) -> None
     result = subprocess.run(
         [
             str(VENV / "bin" / "uv"), "pip", "compile", "pyproject.toml", *extras, *constraints,
-            "--python-version", "3.11", "--generate-hashes", "--no-header", "--no-annotate", "--no-emit-package", "torch", "--quiet",
+            "--python-version", "3.11", "--generate-hashes", "--no-header", "--no-annotate",
+            "--no-emit-package", "torch", "--quiet",
         ],
         cwd=ROOT, env=environment, capture_output=True, text=True, check=False,
     )  # fmt: skip

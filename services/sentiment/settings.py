@@ -1,0 +1,34 @@
+"""The sentiment service's settings: `NARU_SENTIMENT__<FIELD>`."""
+
+from pydantic import Field
+
+from services.common.settings import Section, ServiceSettings
+
+
+class SentimentSection(Section):
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: int = Field(default=8200, ge=0, le=65535)
+    """Port to listen on."""
+    model: str = Field(default="sentiment", min_length=1)
+    """Model name in answers."""
+    version: str = Field(default="v1", min_length=1)
+    """Model version in answers."""
+    max_texts: int = Field(default=256, ge=1)
+    """Texts one request may hold."""
+    max_characters: int = Field(default=10_000, ge=1)
+    """Characters one text may have."""
+    max_body: int = Field(default=16 * 1024 * 1024, ge=1024)
+    """Bytes a request's body may have."""
+    batch_texts: int = Field(default=64, ge=2)
+    """Texts that are classified together at most; a longer request is split."""
+    max_latency: float = Field(default=20.0, gt=0)
+    """Seconds a request may wait and run before it is shed with 503."""
+    timeout: float = Field(default=60.0, gt=0)
+    """Seconds after which a request is answered 504."""
+    threads: int = Field(default=1, ge=1)
+    """Threads of the linear algebra library."""
+
+
+class Settings(ServiceSettings):
+    sentiment: SentimentSection = SentimentSection()

@@ -35,10 +35,13 @@ class Question:
 
 def ask(gateway: str, key: str, question: Question, show: Callable[[str], None]) -> Felt:
     """Stream one answer to `show`. Raises ChatError."""
-    body = {
-        "model": question.model, "messages": [{"role": "user", "content": question.prompt}], "max_tokens": question.max_tokens, "stream": True,
+    body: dict[str, object] = {
+        "model": question.model,
+        "messages": [{"role": "user", "content": question.prompt}],
+        "max_tokens": question.max_tokens,
+        "stream": True,
         "stream_options": {"include_usage": True},
-    }  # fmt: skip
+    }
     arrivals: list[float] = []
     tokens = 0
     headers = {"authorization": f"Bearer {key}"}

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from services.local.state import kill_group
 
 LAST_LINES = 15
+POLL = 0.05
 LONGEST_LINE = 2**20
 _PR_SET_PDEATHSIG = 1
 
@@ -54,11 +55,17 @@ class Child:
 
     async def wait(self) -> int:
         """The exit code, negative for a signal; whatever the service started is gone with it."""
-        code = await self._process.wait()
+        code = await self._ended()
         kill_group(self.pid, signal.SIGKILL)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._following, 2)
         return code
+
+    async def _ended(self) -> int:
+        # asyncio's own wait() lasts until the pipe is closed, which a child of the dead service may still hold.
+        while self._process.returncode is None:  # noqa: ASYNC110 - there is no event for it
+            await asyncio.sleep(POLL)
+        return self._process.returncode
 
     async def stop(self, grace: float) -> None:
         """SIGTERM, then, `grace` seconds later, SIGKILL to the whole group."""
@@ -66,6 +73,6 @@ class Child:
             with contextlib.suppress(ProcessLookupError):
                 self._process.terminate()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._process.wait(), grace)
+            await asyncio.wait_for(self._ended(), grace)
         kill_group(self.pid, signal.SIGKILL)
         await self.wait()

@@ -4,7 +4,12 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
+from fastapi import FastAPI
 
+from services.gateway.__main__ import build
+from services.gateway.policy.authenticate import Authenticator, KeyFile
+from services.gateway.settings import GatewaySection
 from tests.docs.tables import REFERENCE, ROOT, TABLES, regenerated, variables
 
 DOCUMENTS = sorted(
@@ -36,6 +41,24 @@ def test_the_generated_tables_are_the_codes() -> None:
     assert text == regenerated(text), "run python -m tests.docs.regenerate"
 
 
+def test_every_route_is_in_the_reference(tmp_path: Path) -> None:
+    registry = tmp_path / "registry.yaml"
+    example = re.search(r"```yaml\n(models:.*?)```", read(REFERENCE), re.DOTALL)
+    assert example is not None
+    registry.write_text(example[1], encoding="utf-8")  # the reference's own example, so it is known to load
+    app = build(GatewaySection(registry=registry), Authenticator([])).clients.config.app
+    assert isinstance(app, FastAPI)
+    for path, methods in app.openapi()["paths"].items():
+        for method in methods:
+            assert f"`{method.upper()} {path}`" in read(REFERENCE)
+
+
+def test_the_example_of_a_key_file_loads() -> None:
+    example = re.search(r"```yaml\n(keys:.*?)```", read(REFERENCE), re.DOTALL)
+    assert example is not None
+    KeyFile.model_validate(yaml.safe_load(example[1].replace("<64 hex digits>", "0" * 64)))
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name)
 def test_every_variable_exists(document: Path) -> None:
     known = {variable for variable, _ in variables()} | OUTSIDE_SETTINGS
@@ -60,6 +83,12 @@ def test_every_file_that_is_named_exists(document: Path) -> None:
     folders = (ROOT, document.parent, ROOT / "services" / "gateway")
     for path in re.findall(r"`((?:[\w.-]+/)+[\w.-]+\.(?:py|md|toml|yaml|json))`", _FENCE.sub("", read(document))):
         assert any((folder / path).exists() for folder in folders), f"{path} does not exist"
+
+
+def test_every_folder_of_tests_is_named_in_the_readmes() -> None:
+    folders = {f"tests/{path.parent.name}" for path in ROOT.glob("tests/*/test_*.py")}
+    for readme in (ROOT / "README.md", ROOT / "README.ko.md"):
+        assert set(re.findall(r"^\| `(tests/\w+)`", read(readme), re.MULTILINE)) == folders
 
 
 def test_every_make_target_that_is_named_exists() -> None:

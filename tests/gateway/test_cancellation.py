@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.engine import Received, Script, Wire, delta, engine
+from tests.support.engine import Received, Script, Wire, delta, engine, usage
 from tests.support.gateway import Running, chat_registry, running
 
 
@@ -51,6 +51,23 @@ async def test_leaving_stops_the_engine(script: Script, stream: bool, tmp_path: 
         assert await gateway.outcome("ok") == 0
         assert upstream.running == 0
         await idle(gateway)
+
+
+async def test_leaving_with_the_last_event_is_a_success(tmp_path: Path) -> None:
+    async def slow_to_close(_: Received, wire: Wire) -> None:
+        await wire.head()
+        await wire.events(delta(content="a"), delta(content="b"), usage(1, 2), "[DONE]")
+        await asyncio.sleep(30)
+
+    async with engine(slow_to_close) as upstream, running(chat_registry(upstream.url), tmp_path) as gateway:
+        body = {"model": "m", "messages": [], "stream": True}
+        async with gateway.http.stream("POST", "/v1/chat/completions", json=body) as answer:
+            async for line in answer.aiter_lines():
+                if line == "data: [DONE]":
+                    break
+        await gateway.until_outcome("ok")
+        assert await gateway.value("gen_ai_server_time_per_output_token_seconds_count") == 1
+        assert await gateway.outcome("client_cancelled") == 0
 
 
 async def test_leaving_inside_the_body_is_no_call(tmp_path: Path) -> None:

@@ -105,9 +105,17 @@ class Relay:
             self._dispatch.exchange.resume()
 
     def leave(self) -> None:
-        """The client has gone: whatever the stage, the engine is told to stop."""
-        if not self.over:
-            self._dispatch.cancel()
+        """The client has gone: whatever the stage, the engine is told to stop.
+
+        A client may go as soon as it has the event that ends a stream (OpenAI's does), before the engine has closed its
+        answer: that one got all there was.
+        """
+        if self.over:
+            return
+        self._dispatch.cancel()
+        if self._meter.done and not self._meter.failed:
+            self._close(OK, self._status)
+        else:
             self._close(ClientGone.reason, ClientGone.http_status)
 
     def abort(self, error: NaruError) -> None:

@@ -1,5 +1,6 @@
 """The official OpenAI client works unchanged against the real engine behind the gateway."""
 
+import json
 import time
 
 import httpx
@@ -62,16 +63,26 @@ def test_streamed_deltas_are_the_engines_own(stack: Stack) -> None:
     assert deltas(stack.gateway) == deltas(stack.llm)
 
 
-def test_a_tool_is_passed_through(client: openai.OpenAI, stack: Stack) -> None:
+def test_tools_are_passed_through_and_calls_come_back(client: openai.OpenAI, stack: Stack) -> None:
+    before = stack.samples()
     answer = client.chat.completions.create(
-        model=MODEL, messages=QUESTION, tools=[TOOL], max_tokens=64, temperature=0,
-        tool_choice={"type": "function", "function": {"name": "ferry_times"}},
-    )  # fmt: skip
-    calls = answer.choices[0].message.tool_calls
-    assert calls
-    assert calls[0].type == "function"
-    assert calls[0].function.name == "ferry_times"
-    assert '"harbour"' in calls[0].function.arguments
+        model=MODEL, messages=QUESTION, tools=[TOOL], tool_choice="required", max_tokens=256, temperature=0
+    )
+    [call] = answer.choices[0].message.tool_calls or []
+    assert call.type == "function"
+    assert call.function.name == "ferry_times"
+    chunks = client.chat.completions.create(
+        model=MODEL, messages=QUESTION, tools=[TOOL], tool_choice="required", max_tokens=256, temperature=0, stream=True
+    )
+    pieces = [
+        piece.function.arguments or ""
+        for chunk in chunks
+        for piece in chunk.choices[0].delta.tool_calls or []
+        if piece.function
+    ]
+    assert json.loads("".join(pieces)) == json.loads(call.function.arguments)
+    name = "gen_ai_server_time_to_first_token_seconds_count"
+    assert stack.samples().since(before, name, stream="true") == 1  # a tool call is content
 
 
 def test_fields_the_client_library_does_not_know(client: openai.OpenAI) -> None:

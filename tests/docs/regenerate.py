@@ -1,25 +1,24 @@
-"""Write the generated tables of the docs again: `python -m tests.docs.regenerate [--check]`."""
+"""Make the generated pieces of the docs again: `python -m tests.docs.regenerate [--check]`."""
 
 import argparse
 import sys
 
-from tests.docs.tables import REFERENCE, ROOT, regenerated
+from tests.docs.tables import GENERATED, ROOT, regenerated
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.docs.regenerate", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="change nothing; fail where a table is out of date")
+    parser.add_argument("--check", action="store_true", help="change nothing; fail where a document is out of date")
     check = parser.parse_args().check
-    text = REFERENCE.read_text(encoding="utf-8")
-    wanted = regenerated(text)
-    name = REFERENCE.relative_to(ROOT)
-    if text == wanted:
-        print(f"{name} is up to date")
-    elif check:
-        sys.exit(f"{name} is out of date: run python -m tests.docs.regenerate")
-    else:
-        REFERENCE.write_text(wanted, encoding="utf-8")
-        print(f"{name} written")
+    old = {path: path.read_text(encoding="utf-8") for path in GENERATED}
+    new = {path: regenerated(text) for path, text in old.items()}
+    stale = [path for path in GENERATED if old[path] != new[path]]
+    names = ", ".join(str(path.relative_to(ROOT)) for path in stale)
+    if check and stale:
+        sys.exit(f"{names}: out of date; run python -m tests.docs.regenerate")
+    for path in stale:
+        path.write_text(new[path], encoding="utf-8")
+    print(f"{names}: written" if stale else "the docs are up to date")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""The tables in the docs that are made from the code, each as Markdown between two marker comments."""
+"""What the docs hold that is made from the code: each piece is Markdown between two marker comments."""
 
 import importlib
+import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,7 +18,9 @@ from services.gateway.metrics import Metrics
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference.md"
-_BLOCK = re.compile(r"<!-- generated: (?P<name>\w+) -->\n.*?<!-- end -->", re.DOTALL)
+GENERATED = (REFERENCE, ROOT / "README.md", ROOT / "README.ko.md")
+"""The documents that hold generated pieces."""
+_PIECE = re.compile(r"(?P<begin><!-- generated: (?P<name>\w+) -->(?P<line>\n?)).*?<!-- end -->", re.DOTALL)
 
 
 def table(header: str, rows: Iterator[str]) -> str:
@@ -96,13 +99,19 @@ def _default(field: FieldInfo) -> str:
     return "unset" if field.default is None else f"`{field.default}`"
 
 
-TABLES: dict[str, Callable[[], str]] = {
+def held_out(language: str) -> str:
+    """The committed sentiment head's accuracies, of three classes and of positive against negative."""
+    metadata = ROOT / "services" / "sentiment" / "head" / "metadata.json"
+    scores = json.loads(metadata.read_text(encoding="utf-8"))["held_out"][language]
+    return ", ".join(f"{scores[name]:.3f}".removeprefix("0") for name in ("three_class_accuracy", "binary_accuracy"))
+
+
+PIECES: dict[str, Callable[[], str]] = {
     "operations": operations, "errors": errors, "metrics": metrics, "settings": settings,
+    "sentiment_english": lambda: held_out("english"), "sentiment_korean": lambda: held_out("korean"),
 }  # fmt: skip
 
 
 def regenerated(text: str) -> str:
-    """The text with every block between `<!-- generated: name -->` and `<!-- end -->` made again."""
-    return _BLOCK.sub(
-        lambda block: f"<!-- generated: {block['name']} -->\n{TABLES[block['name']]()}\n<!-- end -->", text
-    )
+    """The text with every piece between `<!-- generated: name -->` and `<!-- end -->` made again."""
+    return _PIECE.sub(lambda old: f"{old['begin']}{PIECES[old['name']]()}{old['line']}<!-- end -->", text)

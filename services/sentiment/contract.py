@@ -12,8 +12,11 @@ _LABELS = ("negative", "neutral", "positive")
 
 @dataclass(frozen=True)
 class Limits:
+    """What one request may hold: texts, characters of each, characters of all."""
+
     texts: int
     characters: int
+    total_characters: int
 
 
 def parse(body: bytes, limits: Limits) -> list[str]:
@@ -41,7 +44,14 @@ def _texts(value: Any, limits: Limits) -> list[str]:
         raise InvalidField("'input' is an empty list: give at least one text", param="input")
     if len(value) > limits.texts:
         raise InvalidField(f"'input' has {len(value)} texts, the limit is {limits.texts}", param="input")
-    return [_text(item, f"input[{i}]", limits) for i, item in enumerate(value)]
+    texts = [_text(item, f"input[{i}]", limits) for i, item in enumerate(value)]
+    total = sum(map(len, texts))
+    if total > limits.total_characters:
+        message = (
+            f"'input' has {total} characters in all, the limit is {limits.total_characters}; send several requests"
+        )
+        raise InvalidField(message, param="input")
+    return texts
 
 
 def _text(value: Any, field: str, limits: Limits) -> str:

@@ -18,14 +18,16 @@ class SentimentSection(Section):
     """Texts one request may hold."""
     max_characters: int = Field(default=10_000, ge=1)
     """Characters one text may have."""
-    max_body: int = Field(default=16 * 1024 * 1024, ge=1024)
+    max_total_characters: int = Field(default=100_000, ge=1)
+    """Characters all texts of a request may have: what bounds the time that one request can keep others waiting."""
+    max_body: int = Field(default=4 * 1024 * 1024, ge=1024)
     """Bytes a request's body may have."""
     batch_texts: int = Field(default=64, ge=2)
-    """Texts that are classified together at most; a longer request is split."""
-    max_latency: float = Field(default=20.0, gt=0)
-    """Seconds a request may wait and run before it is shed with 503."""
+    """Texts that are classified together at most; a longer request is split and lets others in between."""
+    max_waiting: int = Field(default=1024, ge=1)
+    """Texts that may wait in all requests together; a request beyond is answered 503."""
     timeout: float = Field(default=60.0, gt=0)
-    """Seconds after which a request is answered 504."""
+    """Seconds after which a request is given up with 408."""
     threads: int = Field(default=1, ge=1)
     """Threads of the linear algebra library."""
 

@@ -47,7 +47,9 @@ def server(server_log: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     environment = os.environ | {
         "NARU_SENTIMENT__MAX_TEXTS": "100",
         "NARU_SENTIMENT__MAX_CHARACTERS": "2000",
+        "NARU_SENTIMENT__MAX_TOTAL_CHARACTERS": "10000",
         "NARU_SENTIMENT__MAX_BODY": "100000",
+        "BENTOML_DO_NOT_TRACK": "True",
         "BENTOML_HOME": str(tmp_path_factory.mktemp("bentoml")),
     }
     command = [

@@ -59,6 +59,7 @@ def test_results_come_in_the_order_of_the_texts(client: httpx.Client) -> None:
         ("a" * 2001, "input"),
         (["good", "a" * 2001], "input[1]"),
         (["good"] * 101, "input"),
+        (["a" * 1500] * 7, "input"),
         ("half a pair: \ud83d", "input"),
     ],
 )
@@ -142,7 +143,7 @@ async def _batches(client: httpx.AsyncClient) -> tuple[float, float]:
 
 
 def _total(metrics: str, suffix: str) -> float:
-    found = re.findall(rf"^bentoml_service_adaptive_batch_size_{suffix}{{.*}} (\S+)$", metrics, re.MULTILINE)
+    found = re.findall(rf"^sentiment_batch_requests_{suffix}(?:{{.*}})? (\S+)$", metrics, re.MULTILINE)
     return sum(map(float, found))
 
 

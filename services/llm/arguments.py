@@ -50,6 +50,7 @@ def _arguments(settings: LlmSection, model: Model, device: Device) -> list[str]:
         arguments.append("--enforce-eager")
     if settings.tool_parser is not None:
         arguments += ["--enable-auto-tool-choice", "--tool-call-parser", settings.tool_parser]
+        arguments += ["--tool-strict-level", settings.tool_strictness]
     if settings.lora:
         adapters = [f"{name}={path.absolute()}" for name, path in settings.lora.items()]
         arguments += ["--enable-lora", "--lora-modules", *adapters]
@@ -63,6 +64,8 @@ def _environment(settings: LlmSection, model: Model, device: Device, cache: Path
         "VLLM_NO_USAGE_STATS": "1",
         "DO_NOT_TRACK": "1",
         "VLLM_LOGGING_COLOR": "0",
+        # Three processes import the same modules: without bytecode each compiles them for twenty seconds.
+        "PYTHONDONTWRITEBYTECODE": "",
     }
     if device == "cpu":
         environment["VLLM_TARGET_DEVICE"] = "cpu"

@@ -40,6 +40,8 @@ def resolve(reference: str, *, download: Download, say: Say) -> Model:
 
     Raises ModelNotFoundError.
     """
+    if not reference:
+        raise ModelNotFoundError(f"the reference is empty; a reference is {FORMS}")
     scheme, separator, rest = reference.partition(":")
     if separator and scheme == "packaged":
         return Model(str(_packaged(rest, say)), local=True)

@@ -37,6 +37,8 @@ class LlmSection(Section):
     """Skip compilation; unset means eager on a CPU (ready sooner) and compiled on a GPU (more tokens a second)."""
     tool_parser: str | None = "hermes"
     """Parser that finds tool calls in an answer (`--tool-call-parser`); unset refuses `tool_choice: auto`."""
+    tool_strictness: Literal["auto", "function", "parameter"] = "parameter"
+    """What a tool call is held to: the request's own `strict`, the call's frame, or its parameters' schema as well."""
     lora: dict[str, Path] = Field(default={})
     """LoRA adapters, served name to folder: `NARU_LLM__LORA='{"support": "/models/support-lora"}'`."""
     extra_args: tuple[str, ...] = ()

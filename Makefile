@@ -25,6 +25,7 @@ check: install ## Linters, types, layers, generated files, locks
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m services.local.lock --check
+	@$(BIN)/python -m tests.docs.regenerate --check
 
 test: check ## All the set-up, the checks, then every test, against the real models
 	@$(BIN)/pytest

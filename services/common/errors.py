@@ -46,6 +46,12 @@ class NaruError(Exception):
         self.param = param
         self.retry_after = retry_after
 
+    def envelope(self) -> dict[str, dict[str, str | None]]:
+        """OpenAI's error body."""
+        return {
+            "error": {"message": self.message, "type": self.kind, "param": self.param, "code": self.reason}
+        }  # fmt: skip
+
 
 class InvalidRequest(NaruError):
     http_status, grpc_code, kind, reason = 400, "INVALID_ARGUMENT", "invalid_request_error", "invalid_request"

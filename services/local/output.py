@@ -53,7 +53,8 @@ def welcome(plan: Plan, key: str) -> str:
     tasks = set(plan.models.values())
     bodies = []
     if chat:
-        body = f'{{"model": "{chat}", "stream": true, "messages": [{{"role": "user", "content": "What is a ferry?"}}]}}'
+        messages = '[{"role": "user", "content": "What is a ferry?"}]'
+        body = f'{{"model": "{chat}", "stream": true, "max_tokens": 64, "messages": {messages}}}'
         bodies.append(("/v1/chat/completions", body))
     if "sentiment" in tasks:
         bodies.append(("/v1/sentiment", '{"input": ["What a lovely ferry ride!", "정말 지루한 영화였다"]}'))

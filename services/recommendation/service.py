@@ -9,10 +9,10 @@ from typing import Any
 
 import bentoml
 
+from services.common.batch_contract import BatchContract
 from services.recommendation.answer import Answerer
-from services.recommendation.contract import FlatContract
 from services.recommendation.model import ModelMissingError, Recommender
-from services.recommendation.query import Limits, Query
+from services.recommendation.query import Limits, Query, parse
 from services.recommendation.settings import Settings
 from services.recommendation.tables import DataError
 from services.recommendation.train import model_folder
@@ -52,16 +52,22 @@ class Recommendation:
         max_latency_ms=SECTION.max_latency_ms,
     )
     def recommend(self, queries: list[Query], /) -> list[dict[str, Any]]:
-        """Answers in the order of the queries; no query can fail, FlatContract has checked each."""
+        """Answers in the order of the queries; no query can fail, BatchContract has checked each."""
         return [self._answerer.answer(query) for query in queries]
+
+
+def _items(body: bytes) -> list[dict[str, Any]]:
+    limits = Limits(max_k=SECTION.max_k, max_history=SECTION.max_history)
+    return [parse(body, limits).model_dump()]
 
 
 # The decorator made a `bentoml.Service` of the class, which its types do not say.
 Recommendation.add_asgi_middleware(  # type: ignore[attr-defined]
-    FlatContract,
+    BatchContract,
     path="/recommend",
-    limits=Limits(max_k=SECTION.max_k, max_history=SECTION.max_history),
-    max_body_bytes=SECTION.max_body_bytes,
+    parse=_items,
+    answer=lambda answers: answers[1:-1],  # a list of the one answer
+    max_body=SECTION.max_body_bytes,
 )
 
 

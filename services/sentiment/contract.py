@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from services.common.errors import InvalidField, InvalidRequest, NaruError
+from services.common.errors import InvalidField, InvalidRequest
 
 _LABELS = ("negative", "neutral", "positive")
 
@@ -75,8 +75,3 @@ def _result(row: Sequence[float]) -> dict[str, Any]:
     scores = dict(zip(_LABELS, row, strict=True))
     label = max(scores, key=scores.__getitem__)
     return {"label": label, "score": scores[label], "scores": scores}
-
-
-def refusal(error: NaruError) -> dict[str, Any]:
-    """OpenAI's error envelope."""
-    return {"error": {"message": error.message, "type": error.kind, "param": error.param, "code": error.reason}}

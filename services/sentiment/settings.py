@@ -23,11 +23,11 @@ class SentimentSection(Section):
     max_body: int = Field(default=4 * 1024 * 1024, ge=1024)
     """Bytes a request's body may have."""
     batch_texts: int = Field(default=64, ge=2)
-    """Texts that are classified together at most; a longer request is split and lets others in between."""
-    max_waiting: int = Field(default=1024, ge=1)
-    """Texts that may wait in all requests together; a request beyond is answered 503."""
+    """Texts that are classified together at most; a request of more is split."""
+    max_latency: float = Field(default=5.0, gt=0)
+    """Seconds a request may wait for its batch; a longer wait is refused with 503."""
     timeout: float = Field(default=60.0, gt=0)
-    """Seconds after which a request is given up with 408."""
+    """Seconds after which a request is given up with 504."""
     threads: int = Field(default=1, ge=1)
     """Threads of the linear algebra library."""
 

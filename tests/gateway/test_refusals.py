@@ -137,6 +137,7 @@ async def test_broken_requests_end_within_their_deadline(pieces: list[bytes], st
         answer = await raw(gateway.port, *pieces)
         assert answer.split(b" ", 2)[1] == status
         assert b'"error"' in answer
+        assert b"x-request-id: " in answer
         await still_serves(gateway)
 
 

@@ -17,12 +17,12 @@ logger = logging.getLogger("naru.request")
 
 def describe(error: NaruError) -> dict[str, object]:
     """The fields of OpenAI's error object."""
-    return {"message": error.message, "type": error.kind, "param": error.param, "code": error.reason}
+    return {**error.envelope()["error"]}
 
 
 def error_body(error: NaruError, path: str) -> bytes:
     """The body for a path: OpenAI's envelope, with what Anthropic's clients look for on their path."""
-    body: dict[str, object] = {"error": describe(error)}
+    body: dict[str, object] = {**error.envelope()}
     if path.startswith("/v1/messages"):
         body = {"type": "error", **body}
     return msgspec.json.encode(body)

@@ -8,6 +8,7 @@ contract.
 import asyncio
 from http import HTTPStatus
 from typing import Any, ClassVar
+from uuid import uuid4
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -112,12 +113,14 @@ def _too_large(limits: HttpSettings) -> HeadersTooLarge:
 
 def plain_answer(error: NaruError) -> bytes:
     body = error_body(error, "")
-    return b"HTTP/1.1 %d %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b" % (
-        error.http_status,
-        HTTPStatus(error.http_status).phrase.encode(),
-        len(body),
-        body,
+    lines = (
+        f"HTTP/1.1 {error.http_status} {HTTPStatus(error.http_status).phrase}",
+        "content-type: application/json",
+        f"content-length: {len(body)}",
+        "connection: close",
+        f"x-request-id: {uuid4().hex}",
     )
+    return "\r\n".join((*lines, "", "")).encode() + body
 
 
 def server_options(limits: HttpSettings) -> dict[str, Any]:

@@ -1,38 +1,42 @@
-"""The HTTP contract around BentoML's batched endpoint, as ASGI middleware.
+"""A task model's HTTP contract around BentoML's batched endpoint, as ASGI middleware.
 
-BentoML batches requests by joining lists, so its endpoint takes and gives a list of one. The contract is flat, and a
-bad request must be refused before it can reach a batch: this checks the body, wraps it, and unwraps the answer.
+BentoML batches requests by joining lists, so its endpoint takes and gives a list, and an exception in a batch fails
+every request in it. A bad request must therefore be refused before it can reach a batch: this checks the body, hands
+the list on, and turns the list that comes back into the contract's answer.
 """
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.common.errors import BodyTooLarge, InternalError, NaruError, Unavailable
-from services.recommendation.query import Limits, parse
+
+Parse = Callable[[bytes], list[Any]]
+"""A body to what BentoML batches. Raises NaruError."""
+Answer = Callable[[bytes], bytes]
+"""The batched endpoint's JSON list to the contract's body."""
 
 
-class FlatContract:
-    def __init__(self, app: ASGIApp, path: str, limits: Limits, max_body_bytes: int) -> None:
-        self._app = app
-        self._path = path
-        self._limits = limits
-        self._max_body_bytes = max_body_bytes
+class BatchContract:
+    def __init__(self, app: ASGIApp, path: str, parse: Parse, answer: Answer, max_body: int) -> None:
+        self._app, self._path, self._max_body = app, path, max_body
+        self._parse, self._answer = parse, answer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] != self._path:
             await self._app(scope, receive, send)
             return
         try:
-            body = await _read(receive, self._max_body_bytes)
+            body = await _read(receive, self._max_body)
             if body is None:
                 return
-            query = parse(body, self._limits)
+            items = self._parse(body)
         except NaruError as error:
-            await _respond(send, error.http_status, _error_body(error))
+            await _respond(send, error.http_status, json.dumps(error.envelope()).encode())
             return
-        wrapped = json.dumps([query.model_dump()]).encode()
+        wrapped = json.dumps(items).encode()
         await self._forward(scope, wrapped, receive, send)
 
     async def _forward(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
@@ -41,14 +45,14 @@ class FlatContract:
         inner = {**scope, "headers": [*_without(scope["headers"]), *headers]}
         await self._app(inner, _replay(body, receive), collector)
         if collector.status == 200:
-            await _respond(send, 200, collector.body[1:-1], collector.headers)
+            await _respond(send, 200, self._answer(collector.body), collector.headers)
         else:
             error = _translated(collector.status)
-            await _respond(send, error.http_status, _error_body(error), _retry(error))
+            await _respond(send, error.http_status, json.dumps(error.envelope()).encode(), _retry(error))
 
 
 class _Collector:
-    """Holds the inner answer: it is one small JSON list."""
+    """Holds the inner answer: it is one JSON list."""
 
     def __init__(self) -> None:
         self.status = 500
@@ -73,7 +77,7 @@ async def _read(receive: Receive, limit: int) -> bytes | None:
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         if size > limit:
-            raise BodyTooLarge(f"the body has more than {limit} bytes; shorten history")
+            raise BodyTooLarge(f"the body has more than {limit} bytes; send several requests")
         more = message.get("more_body", False)
     return b"".join(parts)
 
@@ -95,18 +99,11 @@ def _without(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
 def _translated(status: int) -> NaruError:
     if status == 503:
         return Unavailable("the service has more requests than it can batch in time; try again", retry_after=1)
-    return InternalError("the recommendation failed; the service's log has the reason")
+    return InternalError("the model failed; the service's log has the reason")
 
 
 def _retry(error: NaruError) -> list[tuple[bytes, bytes]]:
     return [] if error.retry_after is None else [(b"retry-after", str(error.retry_after).encode())]
-
-
-def _error_body(error: NaruError) -> bytes:
-    fields: dict[str, Any] = {
-        "message": error.message, "type": error.kind, "param": error.param, "code": error.reason
-    }  # fmt: skip
-    return json.dumps({"error": fields}).encode()
 
 
 async def _respond(send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]] | None = None) -> None:

@@ -12,6 +12,8 @@ from services.llm.packaged import Say
 from services.llm.references import ModelNotFoundError
 
 _SMALL_FILES = ("*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken")
+_MAX_REASON = 300
+"""Characters of the hub's own message that are shown; the rest repeats it."""
 
 
 def download(repository: str, revision: str | None, say: Say) -> Path:
@@ -32,6 +34,6 @@ def download(repository: str, revision: str | None, say: Say) -> Path:
 
 
 def _reason(error: Exception) -> str:
-    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    said = " ".join(str(error).split())[:_MAX_REASON] or type(error).__name__
     tried = "its local cache only, because HF_HUB_OFFLINE is set" if constants.HF_HUB_OFFLINE else constants.ENDPOINT
-    return f"tried {tried}: {first}"
+    return f"tried {tried}: {said}"

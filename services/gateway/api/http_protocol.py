@@ -1,7 +1,7 @@
 """uvicorn's HTTP protocol with the bounds it lacks: on a request's head (bytes, seconds), connections, and a client
 that never reads what it was sent.
 
-A subclass leans on uvicorn's internals: its version is pinned, and tests/gateway/api/test_http_protocol.py holds the
+A subclass leans on uvicorn's internals: its version is pinned, and tests/gateway/test_refusals.py holds the
 contract.
 """
 

@@ -14,12 +14,19 @@ pytestmark = pytest.mark.stack
 QUESTION: list[openai.types.chat.ChatCompletionMessageParam] = [
     {"role": "user", "content": "Name three colours of the sea."}
 ]
+TRAVEL: list[openai.types.chat.ChatCompletionMessageParam] = [
+    {"role": "user", "content": "When do ferries leave from Busan?"}
+]
 TOOL: openai.types.chat.ChatCompletionFunctionToolParam = {
     "type": "function",
     "function": {
         "name": "ferry_times",
         "description": "When ferries leave.",
-        "parameters": {"type": "object", "properties": {"harbour": {"type": "string"}}, "required": ["harbour"]},
+        "parameters": {
+            "type": "object",
+            "properties": {"harbour": {"type": "string", "enum": ["Busan", "Incheon"]}},
+            "required": ["harbour"],
+        },
     },
 }
 
@@ -66,13 +73,13 @@ def test_streamed_deltas_are_the_engines_own(stack: Stack) -> None:
 def test_tools_are_passed_through_and_calls_come_back(client: openai.OpenAI, stack: Stack) -> None:
     before = stack.samples()
     answer = client.chat.completions.create(
-        model=MODEL, messages=QUESTION, tools=[TOOL], tool_choice="required", max_tokens=256, temperature=0
+        model=MODEL, messages=TRAVEL, tools=[TOOL], tool_choice="required", max_tokens=256, temperature=0
     )
     [call] = answer.choices[0].message.tool_calls or []
     assert call.type == "function"
     assert call.function.name == "ferry_times"
     chunks = client.chat.completions.create(
-        model=MODEL, messages=QUESTION, tools=[TOOL], tool_choice="required", max_tokens=256, temperature=0, stream=True
+        model=MODEL, messages=TRAVEL, tools=[TOOL], tool_choice="required", max_tokens=256, temperature=0, stream=True
     )
     pieces = [
         piece.function.arguments or ""
@@ -80,6 +87,7 @@ def test_tools_are_passed_through_and_calls_come_back(client: openai.OpenAI, sta
         for piece in chunk.choices[0].delta.tool_calls or []
         if piece.function
     ]
+    assert json.loads(call.function.arguments)["harbour"] in ("Busan", "Incheon")
     assert json.loads("".join(pieces)) == json.loads(call.function.arguments)
     name = "gen_ai_server_time_to_first_token_seconds_count"
     assert stack.samples().since(before, name, stream="true") == 1  # a tool call is content

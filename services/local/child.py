@@ -12,6 +12,8 @@ from services.local.state import kill_group
 
 LAST_LINES = 15
 POLL = 0.05
+PYTHON = {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": ""}
+"""Lines as they come; and bytecode kept, without which every start compiles some 20 s of imports anew."""
 LONGEST_LINE = 2**20
 _PR_SET_PDEATHSIG = 1
 
@@ -30,7 +32,7 @@ class Child:
     @classmethod
     async def start(cls, command: Sequence[str], variables: Mapping[str, str], say: Callable[[str], None]) -> "Child":
         process = await asyncio.create_subprocess_exec(
-            *command, env={**os.environ, "PYTHONUNBUFFERED": "1", **variables}, stdin=asyncio.subprocess.DEVNULL,
+            *command, env={**os.environ, **PYTHON, **variables}, stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, limit=LONGEST_LINE,
             start_new_session=True, preexec_fn=_die_with_parent,
         )  # fmt: skip

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,15 +13,9 @@ import yaml
 
 from tests.support.engine import Received, Wire, delta, engine, usage
 from tests.support.gateway import chat_registry
+from tests.support.ports import free_ports
 
 CHAT = {"model": "m", "messages": [], "stream": True}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextlib.asynccontextmanager
@@ -30,7 +23,7 @@ async def process(
     upstream: str, folder: Path, **variables: str
 ) -> AsyncIterator[tuple[asyncio.subprocess.Process, int, int]]:
     (folder / "registry.yaml").write_text(yaml.safe_dump(chat_registry(upstream)))
-    port, admin = free_port(), free_port()
+    port, admin = free_ports(2)
     environment = {
         **os.environ, "NARU_API_KEY": "k", "NARU_GATEWAY__REGISTRY": str(folder / "registry.yaml"),
         "NARU_GATEWAY__HTTP__PORT": str(port), "NARU_GATEWAY__ADMIN__PORT": str(admin), **variables,

@@ -14,7 +14,7 @@ from services.local import detach, state
 from services.local.child import Child
 from services.local.plan import Plan, Service
 from services.local.supervisor import Supervisor, pause_after
-from tests.stack.conftest import free_ports
+from tests.support.ports import free_ports
 
 SERVER = """
 import http.server, subprocess, sys

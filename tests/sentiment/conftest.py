@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,15 +11,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.support.ports import free_ports
+
 _ROOT = Path(__file__).parents[2]
 _DEADLINE = 60.0
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
@@ -43,7 +37,7 @@ def server_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def server(server_log: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Its address. Limits are lower than the default ones, so that a test can reach them quickly."""
-    port = _free_port()
+    [port] = free_ports(1)
     environment = os.environ | {
         "NARU_SENTIMENT__MAX_TEXTS": "100",
         "NARU_SENTIMENT__MAX_CHARACTERS": "2000",

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import httpx
 import openai
 import pytest
 
+from tests.support.ports import free_ports
 from tests.support.samples import Samples, scrape
 
 MODEL = "smollm2-135m-instruct"
@@ -32,17 +32,6 @@ class Stack:
 
     def samples(self) -> Samples:
         return scrape(self.admin)
-
-
-def free_ports(count: int) -> list[int]:
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
 
 
 @pytest.fixture(scope="session")

@@ -215,10 +215,12 @@ async def test_a_slow_reader_slows_its_own_stream_and_memory_stays_bounded(tmp_p
 
     async with engine(flood) as upstream, running(chat_registry(upstream.url), tmp_path) as gateway:
         async with gateway.http.stream("POST", "/v1/chat/completions", json=CHAT) as answer:
-            await asyncio.sleep(0.7)
-            stalled = sent
-            await asyncio.sleep(0.3)
-            assert sent == stalled < 400  # the engine is held back
+            stalled = -1
+            async with asyncio.timeout(15):
+                while sent != stalled:  # until the engine is held back: all buffers between are full
+                    stalled = sent
+                    await asyncio.sleep(0.5)
+            assert stalled < 400
             upstream.script = hello
             assert (await gateway.http.post("/v1/chat/completions", json=CHAT)).content.endswith(DONE)
             size = sum([len(part) async for part in answer.aiter_bytes()])

@@ -9,9 +9,9 @@ from tests.stack.conftest import MODEL, Stack
 
 pytestmark = pytest.mark.stack
 
-TOLERANCE = 0.015
+TOLERANCE = 0.05
 """Seconds of TTFT between the gateway's clock and a client's, on one machine: the client's own parsing and wake-up on
-two cores that the engine keeps busy."""
+two cores that the engine keeps busy. Usually 3 ms."""
 RELATIVE = 0.05
 """Of TPOT: both ends lose the same few milliseconds over the whole stream."""
 

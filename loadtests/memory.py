@@ -1,4 +1,4 @@
-"""Whether memory and time series stay flat: many whole requests, many cancelled streams, many invented names.
+"""Whether memory and time series stay flat: many requests, cancelled streams, invented names and paths.
 
 python -m loadtests.memory --requests 100000 --cancelled 10000 --names 10000
 """
@@ -37,8 +37,12 @@ async def cancelled(client: Client, _: int) -> None:
     await client.leave_after(STREAM, 0.02)
 
 
-async def invented(client: Client, number: int) -> None:
+async def invented_model(client: Client, number: int) -> None:
     await client.unstreamed({"model": f"no-such-model-{number}", "messages": []})
+
+
+async def invented_path(client: Client, number: int) -> None:
+    await client.unstreamed(WHOLE, f"/no/such/path/{number}")
 
 
 def series(made: Bench) -> int:
@@ -54,7 +58,8 @@ def run(made: Bench, arguments: argparse.Namespace) -> None:
     for name, total, one, parts in (
         ("unstreamed requests", arguments.requests, whole, 5),
         ("cancelled streams", arguments.cancelled, cancelled, 5),
-        ("invented model names", arguments.names, invented, 2),
+        ("invented model names", arguments.names, invented_model, 2),
+        ("invented paths", arguments.names, invented_path, 2),
     ):
         uvloop.run(spread(max(100, total // 100), 32, one, made.gateway))
         row(f"{name}: warm")
@@ -67,7 +72,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Memory and time series of the gateway over many requests.")
     parser.add_argument("--requests", type=int, default=100_000)
     parser.add_argument("--cancelled", type=int, default=10_000)
-    parser.add_argument("--names", type=int, default=10_000)
+    parser.add_argument("--names", type=int, default=10_000, help="invented model names, and as many invented paths")
     arguments = parser.parse_args()
     with bench(tokens=64, pace=0.01) as made:
         run(made, arguments)

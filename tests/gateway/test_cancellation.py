@@ -81,7 +81,7 @@ async def test_leaving_inside_the_body_is_no_call(tmp_path: Path) -> None:
         assert not upstream.received
 
 
-async def test_ten_thousand_labels_cannot_be_made_by_a_client(tmp_path: Path) -> None:
+async def test_no_time_series_can_be_made_by_a_client(tmp_path: Path) -> None:
     async with engine() as upstream, running(chat_registry(upstream.url), tmp_path) as gateway:
         for kind in ("warm", "cold"):
             before = len(await gateway.samples())

@@ -9,7 +9,7 @@ from tests.stack.conftest import MODEL, Stack
 
 pytestmark = pytest.mark.stack
 
-TOLERANCE = 0.05
+TOLERANCE = 0.015
 """Seconds of TTFT between the gateway's clock and a client's, on one machine: the client's own parsing and wake-up on
 two cores that the engine keeps busy. Usually 3 ms."""
 RELATIVE = 0.05

@@ -15,7 +15,6 @@ from starlette.types import Message, Receive, Scope, Send
 
 from services.common.errors import NaruError
 from services.gateway.api.errors import error_body, error_headers
-from services.gateway.relay.call import Call
 from services.gateway.relay.relay import Relay
 from services.gateway.upstream.exchange import Headers
 
@@ -26,9 +25,9 @@ ABORT = "naru.abort"
 class RelayResponse(Response):
     """A response whose content comes from an endpoint."""
 
-    def __init__(self, call: Call, relay: Callable[["AsgiCarrier"], Relay], write_timeout: float) -> None:
+    def __init__(self, relay: Callable[["AsgiCarrier"], Relay], write_timeout: float) -> None:
         super().__init__()
-        self._call, self._relay, self._write_timeout = call, relay, write_timeout
+        self._relay, self._write_timeout = relay, write_timeout
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         carrier = AsgiCarrier(scope, send, self._write_timeout)

@@ -64,7 +64,7 @@ class Door:
         """The response that brings the endpoint's answer."""
         call = Call(
             operation=order.operation, dialect=order.dialect, pool=pool, path=order.path, body=order.body,
-            headers=self._headers(request), stream=order.stream, ends_with_done=order.stream,
+            headers=self._headers(request), stream=order.stream,
             hide_usage=order.hide_usage, tenant=admitted.principal.tenant,
             request_id=request.scope["state"]["request_id"], received=admitted.received,
         )  # fmt: skip
@@ -74,7 +74,7 @@ class Door:
             self._drain.enter(relay)
             return relay
 
-        return RelayResponse(call, relay, self._http.write_timeout)
+        return RelayResponse(relay, self._http.write_timeout)
 
     def _headers(self, request: Request) -> tuple[Header, ...]:
         passed = [

@@ -19,8 +19,6 @@ class Call:
     headers: tuple[Header, ...]
     """What travels to the endpoint beside framing: content type, request id; never the client's key."""
     stream: bool
-    ends_with_done: bool
-    """A whole stream says that it is whole; one that just stops was cut off."""
     hide_usage: bool
     """The gateway asked the engine for usage, the client did not: the event that carries only usage stays here."""
     tenant: str

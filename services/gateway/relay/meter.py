@@ -1,6 +1,5 @@
 """Follows one answer as it passes: when its first and last content left, what was used, what it came to."""
 
-from collections.abc import Callable
 from time import perf_counter
 
 from services.gateway.metrics import OK, Answer, VersionMetrics
@@ -9,23 +8,21 @@ from services.gateway.relay.dialects import Reading, Usage
 
 
 class Meter:
-    """Times are those of `clock`, in seconds; tests give their own."""
+    """Times are `time.perf_counter()`'s, in seconds."""
 
-    def __init__(self, call: Call, clock: Callable[[], float] = perf_counter) -> None:
+    def __init__(self, call: Call) -> None:
         self._call = call
-        self.clock = clock
         self.usage = Usage()
         self.done = False
         self.failed = False
         self.dispatched: float | None = None
-        self._sent: float | None = None
         self._first_byte: float | None = None
         self._first: float | None = None
         self._last: float | None = None
         self._first_seen: float | None = None
 
     def request_sent(self) -> None:
-        self.dispatched = self.dispatched or self.clock()
+        self.dispatched = self.dispatched or perf_counter()
 
     def read(self, reading: Reading) -> None:
         """What one event from the engine says, as it comes in."""
@@ -34,16 +31,16 @@ class Meter:
         self.done = self.done or reading.done
         self.failed = self.failed or reading.failed
         if reading.content and self._first_seen is None:
-            self._first_seen = self.clock()
+            self._first_seen = perf_counter()
 
     def bytes_left(self) -> None:
         """Something of the answer was handed to the client's connection."""
         if self._first_byte is None:
-            self._first_byte = self.clock()
+            self._first_byte = perf_counter()
 
     def content_left(self, metrics: VersionMetrics, events: int) -> None:
         """So many events with content were handed to the client's connection at once."""
-        now = self.clock()
+        now = perf_counter()
         if self._first is None:
             self._first = now
         elif self._last is not None:
@@ -54,13 +51,13 @@ class Meter:
 
     def whole_left(self) -> None:
         """An unstreamed answer was handed over: its first token left with its last."""
-        self._first = self._last = self._first_byte = self.clock()
+        self._first = self._last = self._first_byte = perf_counter()
 
     def answer(self, outcome: str, *, client_fault: bool = False) -> Answer:
         usage = self.usage
         return Answer(
             outcome=outcome, client_fault=client_fault, stream=self._call.stream, tenant=self._call.tenant,
-            received=self._call.received, dispatched=self.dispatched, ended=self.clock(),
+            received=self._call.received, dispatched=self.dispatched, ended=perf_counter(),
             first_byte=self._first_byte, first_token=self._first if outcome == OK or self._call.stream else None,
             last_token=self._last, input_tokens=usage.input, output_tokens=usage.output, overhead=self._overhead(),
         )  # fmt: skip

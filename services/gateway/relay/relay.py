@@ -84,7 +84,6 @@ class Relay:
         self._streaming = False
         self._parts: list[bytes] = []
         self._size = 0
-        self._began = False
         self.over = False
 
     # from the carrier
@@ -176,10 +175,8 @@ class Relay:
             content += reading.content
             if not (reading.usage_only and self._call.hide_usage):
                 kept.append(event)
-        if content and not self._began:
-            self._began = True
-            if self._dispatch.exchange is not None:
-                self._dispatch.exchange.content_began()
+        if content and self._dispatch.exchange is not None:
+            self._dispatch.exchange.content_began()
         if kept:
             self._carrier.write(kept[0] if len(kept) == 1 else b"".join(kept))
             if content:
@@ -189,7 +186,8 @@ class Relay:
         rest = self._splitter.rest
         if rest:
             self._meter.read(self._call.dialect.read_event(payload(rest)))
-        if self._call.ends_with_done and not self._meter.done and not self._meter.failed:
+        # A whole stream says that it is whole; one that just stops was cut off.
+        if self._call.stream and not self._meter.done and not self._meter.failed:
             self._fail(UpstreamTruncated("the engine's stream ended before it was complete"))
             return
         if rest:

@@ -70,6 +70,23 @@ async def test_leaving_with_the_last_event_is_a_success(tmp_path: Path) -> None:
         assert await gateway.outcome("client_cancelled") == 0
 
 
+async def test_leaving_before_a_large_answer_was_taken_is_no_success(tmp_path: Path) -> None:
+    async def large(_: Received, wire: Wire) -> None:
+        await wire.whole(200, {"text": "x" * 40_000_000})
+
+    async with engine(large) as upstream, running(chat_registry(upstream.url), tmp_path) as gateway:
+        body = {"model": "m", "messages": []}
+        async with gateway.http.stream("POST", "/v1/chat/completions", json=body) as answer:
+            assert answer.status_code == 200
+            await asyncio.sleep(0.2)
+        await gateway.until_outcome("client_cancelled")
+        assert await gateway.outcome("ok") == 0
+        taken = await gateway.http.post("/v1/chat/completions", json=body)
+        assert len(taken.content) > 40_000_000
+        await gateway.until_outcome("ok")
+        await idle(gateway)
+
+
 async def test_leaving_inside_the_body_is_no_call(tmp_path: Path) -> None:
     async with engine() as upstream, running(chat_registry(upstream.url), tmp_path) as gateway:
         _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)

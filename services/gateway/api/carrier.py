@@ -22,6 +22,10 @@ ABORT = "naru.abort"
 """The ASGI extension with which the server closes a connection whose client does not read."""
 
 
+PIECE = 256 * 2**10
+"""Bytes of a whole answer that are handed to the server at once."""
+
+
 class RelayResponse(Response):
     """A response whose content comes from an endpoint."""
 
@@ -34,16 +38,12 @@ class RelayResponse(Response):
         relay = carrier.relay = self._relay(carrier)
         relay.begin()
         try:
-            await self._until_over(receive, carrier)
+            # `http.disconnect` comes when the client has gone, and when all is sent.
+            while (await receive())["type"] != "http.disconnect":
+                pass
         finally:
             relay.leave()
             carrier.close()
-
-    async def _until_over(self, receive: Receive, carrier: "AsgiCarrier") -> None:
-        # `http.disconnect` comes when the client has gone, and when all is sent.
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        await carrier.flushed()
 
 
 class AsgiCarrier:
@@ -58,6 +58,10 @@ class AsgiCarrier:
 
     # Carrier
 
+    @property
+    def flushed(self) -> bool:
+        return self._draining is None
+
     def start(self, status: int, headers: Headers) -> None:
         self._push({"type": "http.response.start", "status": status, "headers": headers})
 
@@ -69,7 +73,11 @@ class AsgiCarrier:
 
     def whole(self, status: int, headers: Headers, body: bytes) -> None:
         self.start(status, [*headers, (b"content-length", b"%d" % len(body))])
-        self._push({"type": "http.response.body", "body": body, "more_body": False})
+        # In pieces: the server takes one of any size at once, and a client that leaves in the middle would go unseen.
+        for begin in range(0, len(body) - PIECE, PIECE):
+            self.write(body[begin : begin + PIECE])
+        rest = (len(body) - 1) // PIECE * PIECE if body else 0
+        self._push({"type": "http.response.body", "body": body[rest:], "more_body": False})
 
     def error(self, error: NaruError, headers: Headers) -> None:
         extra = [(name.encode(), value.encode()) for name, value in error_headers(error).items()]
@@ -105,11 +113,6 @@ class AsgiCarrier:
             return
         self._draining = None
         self.relay.resume()
-
-    async def flushed(self) -> None:
-        """Wait for what a slow client has not read yet."""
-        if self._draining is not None and self.relay.over:
-            await asyncio.wait([self._draining])
 
     def close(self) -> None:
         if self._draining is not None:

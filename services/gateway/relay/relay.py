@@ -38,7 +38,11 @@ PASSED_ON = frozenset({b"content-type", b"retry-after", b"content-encoding"})
 
 
 class Carrier(Protocol):
-    """The client's side of a call."""
+    """The client's side of a call. It calls `Relay.resume` whenever all that it was given has been taken."""
+
+    @property
+    def flushed(self) -> bool:
+        """Whether the client's connection has taken everything so far."""
 
     def start(self, status: int, headers: Headers) -> None:
         """The head of an answer that comes in pieces."""
@@ -84,6 +88,7 @@ class Relay:
         self._streaming = False
         self._parts: list[bytes] = []
         self._size = 0
+        self._ending: tuple[str, int, bool] | None = None
         self.over = False
 
     # from the carrier
@@ -100,7 +105,12 @@ class Relay:
             self._dispatch.exchange.pause()
 
     def resume(self) -> None:
-        if self._dispatch.exchange is not None and not self.over:
+        if self.over:
+            return
+        if self._ending is not None:
+            outcome, status, client_fault = self._ending
+            self._close(outcome, status, client_fault=client_fault)
+        elif self._dispatch.exchange is not None:
             self._dispatch.exchange.resume()
 
     def leave(self) -> None:
@@ -112,7 +122,7 @@ class Relay:
         if self.over:
             return
         self._dispatch.cancel()
-        if self._meter.done and not self._meter.failed:
+        if self._meter.done and not self._meter.failed and self._carrier.flushed:
             self._close(OK, self._status)
         else:
             self._close(ClientGone.reason, ClientGone.http_status)
@@ -193,7 +203,7 @@ class Relay:
         if rest:
             self._carrier.write(rest)
         self._carrier.end()
-        self._close(UpstreamError.reason if self._meter.failed else OK, self._status)
+        self._finish(UpstreamError.reason if self._meter.failed else OK)
 
     # a whole answer
 
@@ -207,11 +217,11 @@ class Relay:
             headers.append((b"retry-after", b"1"))
         self._carrier.whole(self._status, headers, body)
         if refused:
-            self._close(ENGINE_REFUSED, self._status, client_fault=self._status != 429)
+            self._finish(ENGINE_REFUSED, client_fault=self._status != 429)
             return
         self._meter.whole_left()
         self._meter.usage = self._call.dialect.read_answer(body)
-        self._close(OK, self._status)
+        self._finish(OK)
 
     def _upstream_error(self) -> NaruError:
         model = self._call.pool.name
@@ -221,10 +231,19 @@ class Relay:
 
     # ends
 
+    def _finish(self, outcome: str, *, client_fault: bool = False) -> None:
+        """The engine's part is done. A client that leaves before it took the rest did not get its answer."""
+        if self._carrier.flushed:
+            self._close(outcome, self._status, client_fault=client_fault)
+        else:
+            self._ending = (outcome, self._status, client_fault)
+
     def _fail(self, error: NaruError) -> None:
         if self.over:
             return
-        if self._streaming:
+        if self._ending is not None:
+            pass  # all of the answer is on its way already
+        elif self._streaming:
             self._carrier.write(self._call.dialect.error_event(self._context.describe(error)))
             self._carrier.end()
         else:

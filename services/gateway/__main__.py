@@ -29,6 +29,7 @@ from services.gateway.api.admin import admin_app
 from services.gateway.api.app import client_app
 from services.gateway.api.door import Door
 from services.gateway.api.errors import describe
+from services.gateway.api.http_edge import HttpEdge
 from services.gateway.api.http_protocol import bounded_protocol, server_options
 from services.gateway.metrics import Metrics, VersionMetrics
 from services.gateway.policy.authenticate import Authenticator, KeyFileError, development_key, load_keys
@@ -68,11 +69,11 @@ def build(settings: GatewaySection, authenticator: Authenticator) -> Gateway:
     drain = Drain(settings.drain.retry_after)
     gate = Gate(drain, authenticator, fleet)
     key = settings.upstream.api_key.get_secret_value() if settings.upstream.api_key else None
-    door = Door(gate, drain, relay_context(settings, metrics, fleet), settings.http, key)
+    door = Door(gate, drain, relay_context(settings, metrics, fleet), key)
     options = server_options(settings.http)
     return Gateway(
         clients=Server(uvicorn.Config(
-            client_app(door, metrics), host=settings.http.host, port=settings.http.port,
+            client_app(HttpEdge(door, settings.http), metrics), host=settings.http.host, port=settings.http.port,
             http=bounded_protocol(settings.http), **options,
         )),
         admin=Server(uvicorn.Config(

@@ -6,8 +6,8 @@ from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 
 from services.common.errors import NaruError
-from services.gateway.api.door import Door
 from services.gateway.api.errors import Failures
+from services.gateway.api.http_edge import HttpEdge
 from services.gateway.api.openai import openai_router
 from services.gateway.api.operations import OPERATIONS
 from services.gateway.api.request_id import RequestIdMiddleware
@@ -19,7 +19,7 @@ models in typed ones. Send an API key as `Authorization: Bearer …`. Every answ
 answer also `x-naru-model`, `x-naru-version` and `x-naru-endpoint`."""
 
 
-def client_app(door: Door, metrics: Metrics) -> FastAPI:
+def client_app(edge: HttpEdge, metrics: Metrics) -> FastAPI:
     paths = {operation.path: operation.name for operation in OPERATIONS}
     paths |= {surface.path: surface.operation for surface in SURFACES} | {"/v1/models": "models"}
     failures = Failures(metrics, paths)
@@ -29,7 +29,7 @@ def client_app(door: Door, metrics: Metrics) -> FastAPI:
             NaruError: failures.on_naru_error, HTTPException: failures.on_http_error, Exception: failures.on_defect,
         },
     )  # fmt: skip
-    app.include_router(openai_router(door))
-    app.include_router(tasks_router(door))
+    app.include_router(openai_router(edge))
+    app.include_router(tasks_router(edge))
     app.add_middleware(RequestIdMiddleware)
     return app

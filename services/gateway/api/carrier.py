@@ -84,6 +84,10 @@ class AsgiCarrier:
         kind = (b"content-type", b"application/json")
         self.whole(error.http_status, [kind, *headers, *extra], error_body(error, self._path))
 
+    def break_off(self, error: NaruError, event: bytes) -> None:  # noqa: ARG002 - the event says it all here
+        self.write(event)
+        self.end()
+
     # ASGI
 
     def _push(self, message: Message) -> None:

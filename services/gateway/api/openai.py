@@ -10,8 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from services.common.errors import UnknownModel
-from services.gateway.api.door import Door, Order
-from services.gateway.api.glance import glance
+from services.gateway.api.http_edge import HttpEdge
 from services.gateway.api.operations import OPERATIONS, Operation
 from services.gateway.routing.fleet import ModelPool
 
@@ -19,24 +18,24 @@ documented = Annotated[object, Depends(HTTPBearer(auto_error=False, description=
 """Makes `/docs` ask for a key; the door checks it."""
 
 
-def openai_router(door: Door) -> APIRouter:
+def openai_router(edge: HttpEdge) -> APIRouter:
     router = APIRouter(tags=["language models"])
     started = int(time.time())
 
     for operation in OPERATIONS:
         router.add_api_route(
-            operation.path, _relayed(door, operation), methods=["POST"], summary=operation.summary,
+            operation.path, _relayed(edge, operation), methods=["POST"], summary=operation.summary,
             operation_id=operation.name, response_class=Response, openapi_extra=_documented(operation),
         )  # fmt: skip
 
     @router.get("/v1/models", summary="The models this key may use")
     async def list_models(request: Request, _: documented) -> dict[str, Any]:
-        pools = door.gate.visible(door.enter(request))
+        pools = edge.gate.visible(edge.enter(request))
         return {"object": "list", "data": [_model(pool, started) for pool in pools]}
 
     @router.get("/v1/models/{model:path}", summary="One model")
     async def get_model(request: Request, model: str, _: documented) -> dict[str, Any]:
-        pools = door.gate.visible(door.enter(request))
+        pools = edge.gate.visible(edge.enter(request))
         pool = next((pool for pool in pools if pool.name == model), None)
         if pool is None:
             raise UnknownModel("no such model; GET /v1/models lists what this key may use", param="model")
@@ -45,15 +44,11 @@ def openai_router(door: Door) -> APIRouter:
     return router
 
 
-def _relayed(door: Door, operation: Operation) -> Callable[[Request, object], Awaitable[Response]]:
+def _relayed(edge: HttpEdge, operation: Operation) -> Callable[[Request, object], Awaitable[Response]]:
     async def relayed(request: Request, _: documented) -> Response:
-        admitted = await door.admit(request)
-        seen = glance(admitted.body, asks_for_usage=operation.asks_for_usage)
-        pool = door.gate.model(admitted.principal, seen.model, operation.task)
-        order = Order(
-            operation.name, operation.dialect, operation.path, seen.body, stream=seen.stream, hide_usage=seen.hide_usage
-        )
-        return door.relay(request, admitted, pool, order)
+        admitted = await edge.admit(request)
+        pool, order = operation.prepare(edge.gate, admitted.principal, admitted.body)
+        return edge.relay(admitted, pool, order)
 
     return relayed
 

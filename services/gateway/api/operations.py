@@ -2,8 +2,13 @@
 
 from dataclasses import dataclass
 
+from services.gateway.api.door import Order
+from services.gateway.api.glance import glance
+from services.gateway.policy.authenticate import Principal
+from services.gateway.policy.gate import Gate
 from services.gateway.registry import Task
 from services.gateway.relay.dialects import Dialect, MessagesStream, OpenAIStream, ResponsesStream
+from services.gateway.routing.fleet import ModelPool
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +21,12 @@ class Operation:
     example: dict[str, object]
     asks_for_usage: bool = False
     """Its streams carry usage only where `stream_options.include_usage` asks for it."""
+
+    def prepare(self, gate: Gate, principal: Principal, body: bytes) -> tuple[ModelPool, Order]:
+        """Raises InvalidRequest, and what `Gate.model` raises."""
+        seen = glance(body, asks_for_usage=self.asks_for_usage)
+        pool = gate.model(principal, seen.model, self.task)
+        return pool, Order(self.name, self.dialect, self.path, seen.body, seen.stream, seen.hide_usage)
 
 
 _MESSAGES = [{"role": "user", "content": "What is a ferry?"}]

@@ -9,10 +9,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from services.common.errors import InvalidField, InvalidRequest
-from services.gateway.api.door import Door, Order
+from services.gateway.api.door import Order
+from services.gateway.api.http_edge import HttpEdge
 from services.gateway.api.openai import documented
+from services.gateway.policy.authenticate import Principal
+from services.gateway.policy.gate import Gate
 from services.gateway.registry import Task
 from services.gateway.relay.dialects import TaskAnswer
+from services.gateway.routing.fleet import ModelPool
 
 
 class TaskRequest(BaseModel):
@@ -85,6 +89,13 @@ class TaskSurface:
     summary: str
     example: dict[str, object]
 
+    def prepare(self, gate: Gate, principal: Principal, body: bytes) -> tuple[ModelPool, Order]:
+        """Raises what `parse` and `Gate.model` raise."""
+        asked = parse(self.request, body)
+        pool = gate.model(principal, asked.model, self.task)
+        sent = asked.model_dump_json(exclude={"model"}, exclude_none=True).encode()
+        return pool, Order(self.operation, TaskAnswer(), self.upstream_path, sent)
+
 
 SURFACES = (
     TaskSurface(
@@ -98,20 +109,18 @@ SURFACES = (
 )  # fmt: skip
 
 
-def tasks_router(door: Door) -> APIRouter:
+def tasks_router(edge: HttpEdge) -> APIRouter:
     router = APIRouter(tags=["task models"])
     for surface in SURFACES:
-        _add(router, door, surface)
+        _add(router, edge, surface)
     return router
 
 
-def _add(router: APIRouter, door: Door, surface: TaskSurface) -> None:
+def _add(router: APIRouter, edge: HttpEdge, surface: TaskSurface) -> None:
     async def answered(request: Request, _: documented) -> Response:
-        admitted = await door.admit(request)
-        asked = parse(surface.request, admitted.body)
-        pool = door.gate.model(admitted.principal, asked.model, surface.task)
-        body = asked.model_dump_json(exclude={"model"}, exclude_none=True).encode()
-        return door.relay(request, admitted, pool, Order(surface.operation, TaskAnswer(), surface.upstream_path, body))
+        admitted = await edge.admit(request)
+        pool, order = surface.prepare(edge.gate, admitted.principal, admitted.body)
+        return edge.relay(admitted, pool, order)
 
     schema: dict[str, Any] = surface.request.model_json_schema()
     content = {"application/json": {"schema": schema, "example": surface.example}}

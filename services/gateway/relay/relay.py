@@ -57,6 +57,9 @@ class Carrier(Protocol):
     def error(self, error: NaruError, headers: Headers) -> None:
         """Nothing was sent yet: answer with an error in the edge's own form."""
 
+    def break_off(self, error: NaruError, event: bytes) -> None:
+        """The answer that had begun can't be completed; `event` says so in the stream's own form."""
+
 
 @dataclass(frozen=True, slots=True)
 class RelayContext:
@@ -244,8 +247,7 @@ class Relay:
         if self._ending is not None:
             pass  # all of the answer is on its way already
         elif self._streaming:
-            self._carrier.write(self._call.dialect.error_event(self._context.describe(error)))
-            self._carrier.end()
+            self._carrier.break_off(error, self._call.dialect.error_event(self._context.describe(error)))
         else:
             self._carrier.error(error, self.headers())
         self._close(error.reason, error.http_status, error.message)

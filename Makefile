@@ -25,6 +25,7 @@ check: install ## Linters, types, layers, generated files, locks
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m services.local.lock --check
+	@$(BIN)/python -m services.common.generate --check
 	@$(BIN)/python -m tests.docs.regenerate --check
 
 test: check ## All the set-up, the checks, then every test, against the real models
@@ -32,6 +33,10 @@ test: check ## All the set-up, the checks, then every test, against the real mod
 
 lock: install ## Make the locks anew after a change of dependencies
 	@$(BIN)/python -m services.local.lock
+
+generate: install ## Make the code of protos/ and the docs' tables anew
+	@$(BIN)/python -m services.common.generate
+	@$(BIN)/python -m tests.docs.regenerate
 
 format: install ## Put the code into its form
 	@$(BIN)/ruff check --fix
@@ -43,4 +48,4 @@ bench: install ## The gateway's added TTFT against a mock engine
 clean: ## Remove what was installed here; models stay in their cache
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
-.PHONY: help up down install check test lock format bench clean
+.PHONY: help up down install check test lock generate format bench clean

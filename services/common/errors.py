@@ -10,6 +10,7 @@ NaruError
  x PermissionDenied        403
  x NotFound                404
    x UnknownModel          404
+   x UnknownVersion        404
  x MethodNotAllowed        405
  x QuotaExceeded           429  carries Retry-After
  x Saturated               429  carries Retry-After
@@ -87,6 +88,10 @@ class NotFound(NaruError):
 
 class UnknownModel(NotFound):
     reason = "model_not_found"
+
+
+class UnknownVersion(NotFound):
+    reason = "version_not_found"
 
 
 class MethodNotAllowed(NaruError):

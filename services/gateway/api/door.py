@@ -10,6 +10,7 @@ from services.gateway.relay.dialects import Dialect
 from services.gateway.relay.gather import Gathered, Whole
 from services.gateway.relay.relay import Carrier, Relay, RelayContext
 from services.gateway.routing.fleet import ModelPool
+from services.gateway.routing.hints import ANYWHERE, Hints
 from services.gateway.upstream.request import Header
 
 JSON = (b"content-type", b"application/json")
@@ -40,6 +41,7 @@ class Admitted:
     request_id: str
     passed: tuple[Header, ...] = ()
     """Of `FORWARDED`, what the client sent."""
+    hints: Hints = ANYWHERE
 
 
 class Door:
@@ -53,11 +55,13 @@ class Door:
         return self.gate.enter(key)
 
     def call(self, admitted: Admitted, pool: ModelPool, order: Order) -> Call:
+        """Raises UnknownVersion."""
+        pool.check(admitted.hints)
         return Call(
             operation=order.operation, dialect=order.dialect, pool=pool, path=order.path, body=order.body,
             headers=(*self._fixed, *admitted.passed, (b"x-request-id", admitted.request_id.encode())),
             stream=order.stream, hide_usage=order.hide_usage, tenant=admitted.principal.tenant,
-            request_id=admitted.request_id, received=admitted.received,
+            request_id=admitted.request_id, received=admitted.received, hints=admitted.hints,
         )  # fmt: skip
 
     def open(self, call: Call, carrier: Carrier) -> Relay:

@@ -11,6 +11,7 @@ from services.gateway.api.door import FORWARDED, Admitted, Door, Order
 from services.gateway.policy.authenticate import Principal
 from services.gateway.relay.relay import Relay
 from services.gateway.routing.fleet import ModelPool
+from services.gateway.routing.hints import read_hints
 from services.gateway.settings import HttpSettings
 
 
@@ -29,7 +30,8 @@ class HttpEdge:
         principal = self.enter(request)
         body = await read_body(request, self._settings)
         passed = tuple((name, value) for name, value in request.scope["headers"] if name in FORWARDED)
-        return Admitted(principal, body, perf_counter(), request.scope["state"]["request_id"], passed)
+        hints = read_hints(request.scope["headers"])
+        return Admitted(principal, body, perf_counter(), request.scope["state"]["request_id"], passed, hints)
 
     def relay(self, admitted: Admitted, pool: ModelPool, order: Order) -> Response:
         """The response that brings the endpoint's answer."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from services.gateway.relay.dialects import Dialect
 from services.gateway.routing.fleet import ModelPool
+from services.gateway.routing.hints import ANYWHERE, Hints
 from services.gateway.upstream.request import Header
 
 
@@ -25,3 +26,4 @@ class Call:
     request_id: str
     received: float
     """`time.perf_counter()` when the request's last byte was here."""
+    hints: Hints = ANYWHERE

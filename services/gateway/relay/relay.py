@@ -85,7 +85,7 @@ class Relay:
         self._meter = Meter(call)
         self._splitter = EventSplitter(context.max_event)
         limits = context.limits if call.stream else context.limits.unstreamed()
-        self._dispatch = Dispatch(call.pool, self._encode, self, limits, context.retries)
+        self._dispatch = Dispatch(call.pool, call.hints, self._encode, self, limits, context.retries)
         self._status = 0
         self._headers: Headers = []
         self._streaming = False

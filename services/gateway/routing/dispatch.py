@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from services.common.errors import NoHealthyEndpoint, UpstreamError, UpstreamTimeout
 from services.gateway.routing.fleet import ModelPool
+from services.gateway.routing.hints import Hints
 from services.gateway.upstream.endpoint import Endpoint
 from services.gateway.upstream.exchange import Exchange, Headers, Sink
 from services.gateway.upstream.limits import Limits
@@ -21,10 +22,12 @@ RETRY_AFTER = 2
 class Dispatch:
     """Carries a request to its sink's answer. `encode` gives the request's bytes for the endpoint that was chosen."""
 
-    def __init__(
-        self, pool: ModelPool, encode: Callable[[Endpoint], bytes], sink: Sink, limits: Limits, retries: int
-    ) -> None:
-        self._pool, self._encode, self._limits, self._retries = pool, encode, limits, retries
+    def __init__(  # noqa: PLR0913, PLR0917 - where to, what, for whom, how long, how often
+        self, pool: ModelPool, hints: Hints, encode: Callable[[Endpoint], bytes], sink: Sink,
+        limits: Limits, retries: int,
+    ) -> None:  # fmt: skip
+        self._pool, self._hints = pool, hints
+        self._encode, self._limits, self._retries = encode, limits, retries
         self._sink: Sink | None = sink
         self._exchange: Exchange | None = None
         self._tried: frozenset[Endpoint] = frozenset()
@@ -40,9 +43,9 @@ class Dispatch:
 
     def start(self) -> None:
         """Begin the first attempt. Raises NoHealthyEndpoint."""
-        endpoint = self._pool.pick(self._tried)
+        endpoint = self._pool.pick(self._hints, self._tried)
         if endpoint is None:
-            raise no_endpoint(self._pool.name)
+            raise no_endpoint(self._pool.name, self._hints.version)
         self._attempt(endpoint)
 
     def cancel(self) -> None:
@@ -76,7 +79,7 @@ class Dispatch:
         if exchange.refused:
             exchange.endpoint.healthy = False  # the next health check may find it back
         if self._may_retry(exchange, error):
-            endpoint = self._pool.pick(self._tried)
+            endpoint = self._pool.pick(self._hints, self._tried)
             if endpoint is not None:
                 self._attempt(endpoint)
                 return
@@ -89,9 +92,10 @@ class Dispatch:
         return self._sink is not None and not (exchange.touched or spent or isinstance(error, UpstreamTimeout))
 
 
-def no_endpoint(model: str) -> NoHealthyEndpoint:
+def no_endpoint(model: str, version: str | None = None) -> NoHealthyEndpoint:
+    where = f"version {version!r} of model {model!r}" if version else f"model {model!r}"
     return NoHealthyEndpoint(
-        f"model {model!r} has no healthy endpoint at the moment; try again shortly", retry_after=RETRY_AFTER
+        f"{where} has no healthy endpoint at the moment; try again shortly", retry_after=RETRY_AFTER
     )
 
 

@@ -4,12 +4,18 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from services.common.errors import UnknownVersion
 from services.gateway.registry import Registry, Role, Slo, Task
+from services.gateway.routing.hints import Hints
 from services.gateway.routing.pick import pick
 from services.gateway.upstream.endpoint import Endpoint
 
 HEALTH_PATHS = {Task.CHAT: "/health", Task.EMBEDDING: "/health"}
 """vLLM answers `/health` only while its engine lives; every other task runs on BentoML, which has `/readyz`."""
+
+
+LONGEST_NAME = 128
+"""Characters of a client's word that an error repeats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +30,18 @@ class ModelPool:
     """Version by version, in the registry's order."""
     draw: random.Random
 
-    def pick(self, tried: frozenset[Endpoint]) -> Endpoint | None:
-        return pick(self.endpoints, tried, self.draw)
+    def check(self, hints: Hints) -> None:
+        """Raises UnknownVersion."""
+        wanted = hints.version
+        if wanted is not None and all(endpoint.version != wanted for endpoint in self.endpoints):
+            raise UnknownVersion(
+                f"model {self.name!r} has no version {wanted[:LONGEST_NAME]!r}; GET /v1/models/{self.name} lists those "
+                "that the header x-naru-version or the path may name",
+                param="x-naru-version",
+            )
+
+    def pick(self, hints: Hints, tried: frozenset[Endpoint]) -> Endpoint | None:
+        return pick(self.endpoints, hints, tried, self.draw)
 
     @property
     def ready(self) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 from itertools import groupby
 from operator import attrgetter
 
+from services.gateway.routing.hints import Hints
 from services.gateway.upstream.endpoint import Endpoint
 
 
@@ -31,9 +32,13 @@ def least_in_flight(endpoints: Sequence[Endpoint], draw: random.Random) -> Endpo
     return draw.choice([endpoint for endpoint in endpoints if endpoint.in_flight == fewest])
 
 
-def pick(endpoints: Iterable[Endpoint], tried: Collection[Endpoint], draw: random.Random) -> Endpoint | None:
+def pick(
+    endpoints: Iterable[Endpoint], hints: Hints, tried: Collection[Endpoint], draw: random.Random
+) -> Endpoint | None:
     """The endpoint for a request, or None where none is healthy and untried. `endpoints` come version by version."""
     able = candidates(endpoints, tried)
+    if hints.version is not None:
+        able = [endpoint for endpoint in able if endpoint.version == hints.version]
     if not able:
         return None
     return least_in_flight(weighted_version(able, draw), draw)

@@ -3,6 +3,7 @@
 import random
 from collections import Counter
 
+from services.gateway.routing.hints import ANYWHERE
 from services.gateway.routing.pick import pick
 from services.gateway.upstream.endpoint import Endpoint
 
@@ -13,19 +14,19 @@ def endpoint(version: str = "v1", *, weight: int = 100, in_flight: int = 0, heal
 
 def shares(*endpoints: Endpoint) -> Counter[str]:
     draw = random.Random(1)
-    return Counter(chosen.version for _ in range(2000) if (chosen := pick(endpoints, (), draw)))
+    return Counter(chosen.version for _ in range(2000) if (chosen := pick(endpoints, ANYWHERE, (), draw)))
 
 
 def test_the_least_busy_healthy_untried_endpoint_is_picked() -> None:
     busy, idle, sick, tried = endpoint(in_flight=3), endpoint(in_flight=1), endpoint(healthy=False), endpoint()
-    assert pick([busy, idle, sick, tried], {tried}, random.Random(1)) is idle
-    assert pick([sick, tried], {tried}, random.Random(1)) is None
+    assert pick([busy, idle, sick, tried], ANYWHERE, {tried}, random.Random(1)) is idle
+    assert pick([sick, tried], ANYWHERE, {tried}, random.Random(1)) is None
 
 
 def test_equals_share_the_load() -> None:
     one, two = endpoint(), endpoint()
     draw = random.Random(1)
-    chosen = Counter(id(pick([one, two], (), draw)) for _ in range(1000))
+    chosen = Counter(id(pick([one, two], ANYWHERE, (), draw)) for _ in range(1000))
     assert min(chosen.values()) > 400
 
 

@@ -10,8 +10,9 @@ from services.gateway.upstream.endpoint import Endpoint
 
 
 def candidates(endpoints: Iterable[Endpoint], tried: Collection[Endpoint]) -> list[Endpoint]:
-    """Filter: healthy, and not tried yet for this request."""
-    return [endpoint for endpoint in endpoints if endpoint.healthy and endpoint not in tried]
+    """Filter: not tried yet for this request, healthy and not ejected; the ejected where only they are left."""
+    able = [endpoint for endpoint in endpoints if endpoint.available and endpoint not in tried]
+    return able or [endpoint for endpoint in endpoints if endpoint.healthy and endpoint not in tried]
 
 
 def weighted_version(endpoints: Sequence[Endpoint], draw: random.Random) -> list[Endpoint]:

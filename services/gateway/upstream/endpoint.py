@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from services.gateway.upstream.circuit import Circuit
+
 if TYPE_CHECKING:
     from services.gateway.upstream.connection import Connection
 
@@ -18,6 +20,9 @@ class Endpoint:
     health_path: str
     healthy: bool = False
     in_flight: int = 0
+    circuit: Circuit = field(default_factory=Circuit)
+    busy_until: float = 0.0
+    """`time.monotonic()` until which it wants no further request, by its own word (429)."""
     idle: "list[Connection]" = field(default_factory=list)
     """Kept-alive connections, the one used last at the end."""
     host: str = field(init=False)
@@ -26,6 +31,11 @@ class Endpoint:
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
         self.host, self.port = parts.hostname or "", parts.port or 80
+
+    @property
+    def available(self) -> bool:
+        """Whether a request may go there: its health check passes, and its answers have not ejected it."""
+        return self.healthy and (self.circuit.closed or self.circuit.admits())
 
     @property
     def authority(self) -> str:

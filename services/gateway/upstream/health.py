@@ -63,7 +63,16 @@ class HealthChecker:
             slow = slow + 1 if isinstance(fault, UpstreamTimeout) else 0
             if slow in (0, SLOW_CHECKS):
                 self._turn(endpoint, healthy=fault is None, why=fault.message if fault else None)
-            await asyncio.sleep(self._interval if endpoint.healthy else min(self._interval, RECOVERY_INTERVAL))
+            await self._rest(endpoint)
+
+    async def _rest(self, endpoint: Endpoint) -> None:
+        """Until the next check: soon where the endpoint is not healthy, also if a request found that out meanwhile."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._interval
+        while (left := until - loop.time()) > 0:
+            await asyncio.sleep(min(left, RECOVERY_INTERVAL))
+            if not endpoint.healthy:
+                return
 
     async def _check(self, endpoint: Endpoint) -> UpstreamError | None:
         probe = _Probe()
@@ -81,6 +90,8 @@ class HealthChecker:
         if endpoint.healthy is healthy:
             return
         endpoint.healthy = healthy
+        if healthy:
+            endpoint.circuit.close()  # what was held against it was before it went away
         level = logging.INFO if healthy else logging.WARNING
         log(
             logger, level, "endpoint is healthy" if healthy else "endpoint is not healthy",

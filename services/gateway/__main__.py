@@ -26,7 +26,8 @@ from pydantic import ValidationError
 from services.common import logs
 from services.common.settings import describe_variables
 from services.gateway.api.admin import admin_app
-from services.gateway.api.app import client_app
+from services.gateway.api.app import client_app, client_failures
+from services.gateway.api.direct import direct_protocol
 from services.gateway.api.door import Door
 from services.gateway.api.errors import describe
 from services.gateway.api.http_edge import HttpEdge
@@ -71,10 +72,13 @@ def build(settings: GatewaySection, authenticator: Authenticator) -> Gateway:
     key = settings.upstream.api_key.get_secret_value() if settings.upstream.api_key else None
     door = Door(gate, drain, relay_context(settings, metrics, fleet), key)
     options = server_options(settings.http)
+    failures = client_failures(metrics)
+    http = settings.http
+    protocol = direct_protocol(http, failures, door) if http.direct else bounded_protocol(http, failures)
     return Gateway(
         clients=Server(uvicorn.Config(
-            client_app(HttpEdge(door, settings.http), metrics), host=settings.http.host, port=settings.http.port,
-            http=bounded_protocol(settings.http), **options,
+            client_app(HttpEdge(door, settings.http), failures), host=settings.http.host, port=settings.http.port,
+            http=protocol, **options,
         )),
         admin=Server(uvicorn.Config(
             admin_app(registry, fleet, drain), host=settings.admin.host, port=settings.admin.port,

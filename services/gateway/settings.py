@@ -27,6 +27,8 @@ class HttpSettings(Section):
     """Seconds a client may leave an answer unread before its connection is closed."""
     max_connections: int = Field(default=10_000, ge=1)
     """Client connections held at once; a further one is closed at once."""
+    direct: bool = True
+    """Carry model calls straight over the HTTP protocol; off, they go through ASGI like every other request."""
 
 
 class AdminSettings(Section):

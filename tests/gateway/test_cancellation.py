@@ -10,6 +10,8 @@ import pytest
 from tests.support.engine import Received, Script, Wire, delta, engine, usage
 from tests.support.gateway import Running, chat_registry, running
 
+pytestmark = pytest.mark.usefixtures("carrier")
+
 
 async def before_the_head(_: Received, __: Wire) -> None:
     await asyncio.sleep(30)

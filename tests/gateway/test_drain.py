@@ -9,11 +9,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
+import pytest
 import yaml
 
 from tests.support.engine import Received, Wire, delta, engine, usage
 from tests.support.gateway import chat_registry
 from tests.support.ports import free_ports
+
+pytestmark = pytest.mark.usefixtures("carrier")
 
 CHAT = {"model": "m", "messages": [], "stream": True}
 

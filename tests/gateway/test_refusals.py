@@ -10,6 +10,8 @@ from services.gateway.policy.authenticate import Key
 from tests.support.engine import Received, Wire, engine
 from tests.support.gateway import Running, chat_registry, running
 
+pytestmark = pytest.mark.usefixtures("carrier")
+
 CHAT = "/v1/chat/completions"
 HELLO = {"model": "m", "messages": [], "stream": True}
 

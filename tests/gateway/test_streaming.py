@@ -9,6 +9,8 @@ import pytest
 from tests.support.engine import Received, Script, Wire, delta, engine, event, hello, usage
 from tests.support.gateway import chat_registry, running
 
+pytestmark = pytest.mark.usefixtures("carrier")
+
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "stream": True}
 ASKING = {**CHAT, "stream_options": {"include_usage": True}}
 

@@ -17,6 +17,8 @@ from services.gateway.settings import GatewaySection
 from tests.support.samples import Samples, parse
 
 KEY = "sk-test-secret"
+DIRECT = True
+"""Whether model calls bypass ASGI; the `carrier` fixture sets it."""
 BEARER = {"authorization": f"Bearer {KEY}"}
 
 
@@ -70,7 +72,7 @@ async def running(
         {
             "registry": path,
             **settings,
-            "http": {"port": 0, **settings.get("http", {})},
+            "http": {"port": 0, "direct": DIRECT, **settings.get("http", {})},
             "admin": {"port": 0},
             "upstream": {"health_interval": 0.1, **settings.get("upstream", {})},
         }

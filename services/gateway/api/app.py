@@ -10,7 +10,7 @@ from services.gateway.api.errors import Failures
 from services.gateway.api.http_edge import HttpEdge
 from services.gateway.api.openai import openai_router
 from services.gateway.api.operations import OPERATIONS
-from services.gateway.api.request_id import RequestIdMiddleware
+from services.gateway.api.request_id import RequestIdMiddleware, request_ids
 from services.gateway.api.tasks import SURFACES, tasks_router
 from services.gateway.metrics import Metrics
 
@@ -19,10 +19,14 @@ models in typed ones. Send an API key as `Authorization: Bearer …`. Every answ
 answer also `x-naru-model`, `x-naru-version` and `x-naru-endpoint`."""
 
 
-def client_app(edge: HttpEdge, metrics: Metrics) -> FastAPI:
+def client_failures(metrics: Metrics) -> Failures:
+    """What answers, counts and logs requests that never became a call, over whichever HTTP carrier."""
     paths = {operation.path: operation.name for operation in OPERATIONS}
     paths |= {surface.path: surface.operation for surface in SURFACES} | {"/v1/models": "models"}
-    failures = Failures(metrics, paths)
+    return Failures(metrics, paths, request_ids())
+
+
+def client_app(edge: HttpEdge, failures: Failures) -> FastAPI:
     app = FastAPI(
         title="Naru", description=DESCRIPTION, version=version("naru"), redirect_slashes=False, redoc_url=None,
         exception_handlers={
@@ -31,5 +35,5 @@ def client_app(edge: HttpEdge, metrics: Metrics) -> FastAPI:
     )  # fmt: skip
     app.include_router(openai_router(edge))
     app.include_router(tasks_router(edge))
-    app.add_middleware(RequestIdMiddleware)
+    app.add_middleware(RequestIdMiddleware, new_id=failures.new_id)
     return app

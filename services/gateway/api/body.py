@@ -27,7 +27,7 @@ async def _read(request: Request, limit: int) -> bytes:
     parts: list[bytes] = []
     size = 0
     if int(request.headers.get("content-length", "0")) > limit * DISCARDED:
-        raise _too_large(limit)
+        raise too_large(limit)
     async for part in request.stream():
         size += len(part)
         if size <= limit:
@@ -35,9 +35,9 @@ async def _read(request: Request, limit: int) -> bytes:
         elif size > limit * DISCARDED:
             break
     if size > limit:
-        raise _too_large(limit)
+        raise too_large(limit)
     return b"".join(parts)
 
 
-def _too_large(limit: int) -> BodyTooLarge:
+def too_large(limit: int) -> BodyTooLarge:
     return BodyTooLarge(f"the request's body is larger than the {limit} bytes allowed here")

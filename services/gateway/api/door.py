@@ -14,7 +14,9 @@ from services.gateway.routing.hints import ANYWHERE, Hints
 from services.gateway.upstream.request import Header
 
 JSON = (b"content-type", b"application/json")
-FORWARDED = (b"accept", b"anthropic-version", b"anthropic-beta", b"openai-beta", b"traceparent", b"tracestate")
+FORWARDED = frozenset(
+    {b"accept", b"anthropic-version", b"anthropic-beta", b"openai-beta", b"traceparent", b"tracestate"}
+)
 """A client's headers that mean something to an engine."""
 
 

@@ -1,7 +1,7 @@
 """Errors on the HTTP edge: one mapper from the error tree to a body, headers and a log line."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 from starlette.exceptions import HTTPException
@@ -49,24 +49,26 @@ def from_http(error: HTTPException) -> NaruError:
 class Failures:
     """Answers, counts and logs what ended before it became a call."""
 
-    def __init__(self, metrics: Metrics, operations: Mapping[str, str]) -> None:
+    def __init__(self, metrics: Metrics, operations: Mapping[str, str], new_id: Callable[[], str]) -> None:
         self._metrics = metrics
+        self.new_id = new_id
+        """Request ids for what has none yet."""
         self._operations = operations
         """Path to operation; any other path is `other`, so that a client's paths make no time series."""
 
     def answer(self, request: Request, error: NaruError) -> Response:
-        self.count(request, error)
-        path = request.url.path
+        path = request.scope["path"]
+        self.count(path, request.scope["state"]["request_id"], error)
         return Response(
             error_body(error, path), error.http_status, error_headers(error), media_type="application/json"
         )  # fmt: skip
 
-    def count(self, request: Request, error: NaruError) -> None:
-        operation = self._operations.get(request.url.path, "other")
+    def count(self, path: str, request_id: str, error: NaruError) -> None:
+        operation = self._operations.get(path, "other")
         self._metrics.refused(operation, error.reason)
         log(
             logger, logging.INFO, "request",
-            request_id=request.scope["state"]["request_id"], operation=operation, outcome=error.reason,
+            request_id=request_id, operation=operation, outcome=error.reason,
             status=error.http_status, reason=error.message if error.http_status != 404 else None,
         )  # fmt: skip
 

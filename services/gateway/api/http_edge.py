@@ -7,11 +7,11 @@ from starlette.responses import Response
 
 from services.gateway.api.body import read_body
 from services.gateway.api.carrier import AsgiCarrier, RelayResponse
-from services.gateway.api.door import FORWARDED, Admitted, Door, Order
+from services.gateway.api.door import Admitted, Door, Order
+from services.gateway.api.heading import read_heading
 from services.gateway.policy.authenticate import Principal
 from services.gateway.relay.relay import Relay
 from services.gateway.routing.fleet import ModelPool
-from services.gateway.routing.hints import read_hints
 from services.gateway.settings import HttpSettings
 
 
@@ -23,15 +23,15 @@ class HttpEdge:
 
     def enter(self, request: Request) -> Principal:
         """Raises Draining, Unauthenticated."""
-        return self.door.enter(api_key(request))
+        return self.door.enter(read_heading(request.scope["headers"]).key)
 
     async def admit(self, request: Request) -> Admitted:
         """Raises what `enter` and `read_body` raise."""
-        principal = self.enter(request)
+        heading = read_heading(request.scope["headers"])
+        principal = self.door.enter(heading.key)
         body = await read_body(request, self._settings)
-        passed = tuple((name, value) for name, value in request.scope["headers"] if name in FORWARDED)
-        hints = read_hints(request.scope["headers"])
-        return Admitted(principal, body, perf_counter(), request.scope["state"]["request_id"], passed, hints)
+        request_id = request.scope["state"]["request_id"]
+        return Admitted(principal, body, perf_counter(), request_id, heading.passed, heading.hints)
 
     def relay(self, admitted: Admitted, pool: ModelPool, order: Order) -> Response:
         """The response that brings the endpoint's answer."""
@@ -41,11 +41,3 @@ class HttpEdge:
             return self.door.open(call, carrier)
 
         return RelayResponse(relay, self._settings.write_timeout)
-
-
-def api_key(request: Request) -> str | None:
-    """The key from `authorization: Bearer …` (OpenAI's clients) or `x-api-key` (Anthropic's)."""
-    scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and key.strip():
-        return key.strip()
-    return request.headers.get("x-api-key") or None

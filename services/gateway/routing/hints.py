@@ -22,12 +22,12 @@ class Hints:
 
 
 ANYWHERE = Hints()
-_HEADERS = frozenset({VERSION_HEADER, SESSION_HEADER})
+HINT_HEADERS = frozenset({VERSION_HEADER, SESSION_HEADER})
 
 
 def read_hints(headers: Iterable[tuple[bytes, bytes]]) -> Hints:
     """What a client's headers (gRPC: metadata) say; names in lower case. An empty value says nothing."""
-    said = {name: value.decode("latin-1") for name, value in headers if name in _HEADERS}
+    said = {name: value.decode("latin-1") for name, value in headers if name in HINT_HEADERS}
     if not said:
         return ANYWHERE
     return Hints(said.get(VERSION_HEADER) or None, said.get(SESSION_HEADER) or None)

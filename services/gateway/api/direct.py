@@ -205,7 +205,7 @@ class DirectCall:
     """One request and the carrier of its answer."""
 
     __slots__ = (
-        "_body", "_finished", "_hints", "_limit", "_passed", "_principal", "_refusal", "_request_id", "_rest", "_server", "_size",
+        "_body", "_finished", "_heading", "_limit", "_principal", "_refusal", "_request_id", "_rest", "_server", "_size",
         "_surface", "complete", "keep", "relay",
     )  # fmt: skip
 
@@ -218,8 +218,7 @@ class DirectCall:
         self._body: list[bytes] = []
         self._size = 0
         self._refusal: NaruError | None = None
-        heading = read_heading(server.headers)
-        self._passed, self._hints = heading.passed, heading.hints
+        heading = self._heading = read_heading(server.headers)
         self._request_id = heading.request_id or server.failures.new_id()
         try:
             self._principal = server.door.enter(heading.key)
@@ -263,7 +262,10 @@ class DirectCall:
             return
         parts, door = self._body, self._server.door
         body = parts[0] if len(parts) == 1 else b"".join(parts)
-        admitted = Admitted(self._principal, body, perf_counter(), self._request_id, self._passed, self._hints)
+        heading = self._heading
+        admitted = Admitted(
+            self._principal, body, perf_counter(), self._request_id, heading.passed, heading.hints
+        )  # fmt: skip
         try:
             pool, order = self._surface.prepare(door.gate, admitted.principal, admitted.body)
             relay = self.relay = door.open(door.call(admitted, pool, order), self)

@@ -205,8 +205,8 @@ class DirectCall:
     """One request and the carrier of its answer."""
 
     __slots__ = (
-        "_body", "_finished", "_heading", "_limit", "_principal", "_refusal", "_request_id", "_rest", "_server", "_size",
-        "_surface", "complete", "keep", "relay",
+        "_body", "_finished", "_heading", "_limit", "_principal", "_refusal", "_request_id", "_rest", "_server",
+        "_size", "_surface", "complete", "keep", "relay",
     )  # fmt: skip
 
     def __init__(self, server: DirectProtocol, surface: Surface) -> None:

@@ -3,6 +3,7 @@
 NaruError
  x InvalidRequest          400  the body is not what its content type says
    x InvalidField          422  well-formed, but a field is missing or wrong
+   x InvalidTensor         400  an Open Inference Protocol tensor is missing or wrong
    x BodyTooLarge          413
    x HeadersTooLarge       431
    x RequestTimeout        408  the request did not arrive in time
@@ -60,6 +61,10 @@ class InvalidRequest(NaruError):
 
 class InvalidField(InvalidRequest):
     http_status, reason = 422, "invalid_field"
+
+
+class InvalidTensor(InvalidRequest):
+    reason = "invalid_tensor"
 
 
 class BodyTooLarge(InvalidRequest):

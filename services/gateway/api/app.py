@@ -8,6 +8,8 @@ from starlette.exceptions import HTTPException
 from services.common.errors import NaruError
 from services.gateway.api.errors import Failures
 from services.gateway.api.http_edge import HttpEdge
+from services.gateway.api.oip.inference import Inference
+from services.gateway.api.oip.rest import oip_router
 from services.gateway.api.openai import openai_router
 from services.gateway.api.operations import OPERATIONS
 from services.gateway.api.request_id import RequestIdMiddleware, request_ids
@@ -35,5 +37,6 @@ def client_app(edge: HttpEdge, failures: Failures) -> FastAPI:
     )  # fmt: skip
     app.include_router(openai_router(edge))
     app.include_router(tasks_router(edge))
+    app.include_router(oip_router(edge, Inference(edge.door)))
     app.add_middleware(RequestIdMiddleware, new_id=failures.new_id)
     return app

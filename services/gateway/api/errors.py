@@ -13,6 +13,8 @@ from services.common.logs import log
 from services.gateway.metrics import Metrics
 
 logger = logging.getLogger("naru.request")
+OIP = "/v2"
+"""Where the paths of the Open Inference Protocol begin."""
 
 
 def describe(error: NaruError) -> dict[str, object]:
@@ -21,11 +23,18 @@ def describe(error: NaruError) -> dict[str, object]:
 
 
 def error_body(error: NaruError, path: str) -> bytes:
-    """The body for a path: OpenAI's envelope, with what Anthropic's clients look for on their path."""
+    """The body for a path: OpenAI's envelope, with what Anthropic's clients look for on their path; a plain text on
+    the Open Inference Protocol's."""
+    if path.startswith(OIP):
+        return msgspec.json.encode({"error": error.message})
     body: dict[str, object] = {**error.envelope()}
     if path.startswith("/v1/messages"):
         body = {"type": "error", **body}
     return msgspec.json.encode(body)
+
+
+def error_response(error: NaruError, path: str) -> Response:
+    return Response(error_body(error, path), error.http_status, error_headers(error), media_type="application/json")
 
 
 def error_headers(error: NaruError) -> dict[str, str]:
@@ -59,12 +68,10 @@ class Failures:
     def answer(self, request: Request, error: NaruError) -> Response:
         path = request.scope["path"]
         self.count(path, request.scope["state"]["request_id"], error)
-        return Response(
-            error_body(error, path), error.http_status, error_headers(error), media_type="application/json"
-        )  # fmt: skip
+        return error_response(error, path)
 
     def count(self, path: str, request_id: str, error: NaruError) -> None:
-        operation = self._operations.get(path, "other")
+        operation = "inference" if path.startswith(OIP) else self._operations.get(path, "other")
         self._metrics.refused(operation, error.reason)
         log(
             logger, logging.INFO, "request",

@@ -97,16 +97,15 @@ class TaskSurface:
         return pool, Order(self.operation, TaskAnswer(), self.upstream_path, sent)
 
 
-SURFACES = (
-    TaskSurface(
-        "sentiment", "/v1/sentiment", Task.SENTIMENT, SentimentRequest, SentimentAnswer, "/analyze",
-        "Sentiment of texts", {"input": ["What a lovely ferry ride!", "정말 지루한 영화였다"]},
-    ),
-    TaskSurface(
-        "recommendation", "/v1/recommendations", Task.RECOMMENDATION, RecommendationRequest, RecommendationAnswer,
-        "/recommend", "Recommendations for a user or a history", {"user_id": "196", "k": 5},
-    ),
+SENTIMENT = TaskSurface(
+    "sentiment", "/v1/sentiment", Task.SENTIMENT, SentimentRequest, SentimentAnswer, "/analyze",
+    "Sentiment of texts", {"input": ["What a lovely ferry ride!", "정말 지루한 영화였다"]},
 )  # fmt: skip
+RECOMMENDATION = TaskSurface(
+    "recommendation", "/v1/recommendations", Task.RECOMMENDATION, RecommendationRequest, RecommendationAnswer,
+    "/recommend", "Recommendations for a user or a history", {"user_id": "196", "k": 5},
+)  # fmt: skip
+SURFACES = (SENTIMENT, RECOMMENDATION)
 
 
 def tasks_router(edge: HttpEdge) -> APIRouter:

@@ -7,11 +7,16 @@ from services.gateway.registry import Task
 from services.gateway.routing.fleet import Fleet, ModelPool
 
 LONGEST_NAME = 128
+_LISTED = "GET /v1/models lists what this key may use"
 
 
 class Gate:
     def __init__(self, drain: Drain, authenticator: Authenticator, fleet: Fleet) -> None:
         self._drain, self._authenticator, self._fleet = drain, authenticator, fleet
+
+    @property
+    def draining(self) -> bool:
+        return self._drain.draining
 
     def enter(self, key: str | None) -> Principal:
         """Before the body is read. Raises Draining, Unauthenticated."""
@@ -20,16 +25,27 @@ class Gate:
 
     def model(self, principal: Principal, name: str | None, task: Task) -> ModelPool:
         """The model a request names, else the task's first one. Raises Draining, UnknownModel, PermissionDenied."""
-        self._drain.check()  # draining may have begun while the body came in
         wanted = name if name is not None else self._fleet.registry.default(task)
-        pool = self._fleet.models.get(wanted) if wanted is not None else None
-        if pool is None:
-            shown = f"model {wanted[:LONGEST_NAME]!r} does not exist" if wanted else f"no {task} model is served"
-            raise UnknownModel(f"{shown}; GET /v1/models lists what this key may use", param="model")
-        if not principal.may_use(pool.name):
-            raise PermissionDenied(f"this API key may not use model {pool.name!r}", param="model")
+        if wanted is None:
+            raise UnknownModel(f"no {task} model is served; {_LISTED}", param="model")
+        pool = self.named(principal, wanted)
         if pool.task is not task:
             raise UnknownModel(f"model {pool.name!r} does {pool.task}, not {task}", param="model")
+        return pool
+
+    def named(self, principal: Principal, name: str) -> ModelPool:
+        """A model of whatever task. Raises Draining, UnknownModel, PermissionDenied."""
+        self._drain.check()  # draining may have begun while the body came in
+        pool = self.served(name)
+        if not principal.may_use(pool.name):
+            raise PermissionDenied(f"this API key may not use model {pool.name!r}", param="model")
+        return pool
+
+    def served(self, name: str) -> ModelPool:
+        """A model, whoever asks. Raises UnknownModel."""
+        pool = self._fleet.models.get(name)
+        if pool is None:
+            raise UnknownModel(f"model {name[:LONGEST_NAME]!r} does not exist; {_LISTED}", param="model")
         return pool
 
     def visible(self, principal: Principal) -> list[ModelPool]:

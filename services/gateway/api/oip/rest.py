@@ -1,0 +1,130 @@
+"""`/v2`: the Open Inference Protocol over HTTP."""
+
+import asyncio
+import re
+from collections.abc import Coroutine
+from dataclasses import replace
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from services.common.errors import ClientGone, InvalidRequest, NaruError
+from services.gateway.api.errors import error_response
+from services.gateway.api.http_edge import HttpEdge
+from services.gateway.api.oip import rest_codec
+from services.gateway.api.oip.inference import Inference, Inferred, ModelMetadata, ServerMetadata
+from services.gateway.api.oip.signature import TensorSpec
+from services.gateway.api.openai import documented
+
+PATHS = {"/models/{model:path}/versions/{version:path}": "one version of a model", "/models/{model:path}": "a model"}
+"""A model's name may hold slashes, so the path that says more comes first."""
+_SCHEMA = {
+    "type": "object",
+    "required": ["inputs"],
+    "properties": {"inputs": {"type": "array", "items": {"type": "object"}}},
+    "description": "Binary tensor data may follow the JSON, whose length Inference-Header-Content-Length then gives.",
+}
+_EXAMPLE = {"inputs": [{"name": "text", "datatype": "BYTES", "shape": [1], "data": ["What a lovely ferry ride!"]}]}
+_BODY = {"required": True, "content": {"application/json": {"schema": _SCHEMA, "example": _EXAMPLE}}}
+
+
+def oip_router(edge: HttpEdge, inference: Inference) -> APIRouter:
+    router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
+    _add_server(router, inference)
+    _add_models(router, edge, inference)
+    return router
+
+
+def _add_server(router: APIRouter, inference: Inference) -> None:
+    @router.get("", summary="What this server is")
+    async def server_metadata() -> ServerMetadata:
+        return ServerMetadata()
+
+    @router.get("/health/live", summary="Whether the gateway can answer")
+    async def live() -> dict[str, bool]:
+        return {"live": True}
+
+    @router.get("/health/ready", summary="Whether the gateway takes new requests")
+    async def ready() -> Response:
+        return JSONResponse({"ready": inference.taking}, 200 if inference.taking else 503)
+
+
+def _add_models(router: APIRouter, edge: HttpEdge, inference: Inference) -> None:
+    async def infer(request: Request, _: documented) -> Response:
+        return await _infer(request, edge, inference)
+
+    async def ready(request: Request) -> Response:
+        name, version = _named(request)
+        healthy = inference.ready(name, version)
+        return JSONResponse({"name": name, "ready": healthy}, 200 if healthy else 503)
+
+    async def metadata(request: Request, _: documented) -> Response:
+        return JSONResponse(_metadata(inference.metadata(edge.enter(request), *_named(request))))
+
+    for path, what in PATHS.items():
+        extra = {"requestBody": _BODY, **_parameters(path)}
+        router.add_api_route(f"{path}/infer", infer, methods=["POST"], summary=f"Run {what}", openapi_extra=extra)
+        router.add_api_route(
+            f"{path}/ready", ready, summary=f"Whether {what} is ready", openapi_extra=_parameters(path)
+        )
+    for path, what in PATHS.items():
+        router.add_api_route(path, metadata, summary=f"The tensors of {what}", openapi_extra=_parameters(path))
+
+
+def _parameters(path: str) -> dict[str, Any]:
+    names = re.findall(r"{(\w+):path}", path)
+    return {"parameters": [{"name": n, "in": "path", "required": True, "schema": {"type": "string"}} for n in names]}
+
+
+def _named(request: Request) -> tuple[str, str | None]:
+    return request.path_params["model"], request.path_params.get("version")
+
+
+async def _infer(request: Request, edge: HttpEdge, inference: Inference) -> Response:
+    admitted = await edge.admit(request)
+    if request.headers.get("content-encoding", "identity") != "identity":
+        raise InvalidRequest("a compressed body is not read here: send it without Content-Encoding")
+    length = request.headers.get(rest_codec.HEADER_LENGTH)
+    asked, wishes = rest_codec.read(admitted.body, length, *_named(request))
+    # What the client accepts is said of this answer; the model's service is asked for JSON.
+    passed = tuple(header for header in admitted.passed if header[0] != b"accept")
+    ready = inference.prepare(replace(admitted, passed=passed), asked)
+    try:
+        inferred = await _while_there(request, inference.infer(ready))
+    except NaruError as error:  # its calls were counted and logged as they ended
+        return error_response(error, request.url.path)
+    body, json_length = rest_codec.write(inferred, wishes)
+    response = Response(body, media_type="application/json")
+    if json_length is not None:
+        response.headers["content-type"] = "application/octet-stream"
+        response.headers[rest_codec.HEADER_LENGTH] = str(json_length)
+    response.raw_headers.extend(inferred.headers)
+    return response
+
+
+async def _while_there(request: Request, work: Coroutine[Any, Any, Inferred]) -> Inferred:
+    """The work's result; a client that leaves ends the work. Raises ClientGone and what the work raises."""
+    working, left = asyncio.ensure_future(work), asyncio.ensure_future(request.receive())
+    try:
+        await asyncio.wait([working, left], return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        raise ClientGone("the client left before its answer was complete")
+    finally:
+        working.cancel()
+        left.cancel()
+
+
+def _metadata(metadata: ModelMetadata) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "name": metadata.name, "versions": metadata.versions, "platform": metadata.platform,
+        "inputs": [_tensor(spec) for spec in metadata.inputs], "outputs": [_tensor(spec) for spec in metadata.outputs],
+    }  # fmt: skip
+    return described | ({"parameters": dict(metadata.parameters)} if metadata.parameters else {})
+
+
+def _tensor(spec: TensorSpec) -> dict[str, Any]:
+    described: dict[str, Any] = {"name": spec.name, "datatype": spec.datatypes[0], "shape": spec.shapes[0]}
+    return described | ({"parameters": spec.said} if spec.said else {})

@@ -30,6 +30,7 @@ from services.gateway.api.app import client_app, client_failures
 from services.gateway.api.direct import direct_protocol
 from services.gateway.api.door import Door
 from services.gateway.api.errors import describe
+from services.gateway.api.grpc.server import GrpcError, GrpcServer
 from services.gateway.api.http_edge import HttpEdge
 from services.gateway.api.http_protocol import bounded_protocol, server_options
 from services.gateway.metrics import Metrics, VersionMetrics
@@ -52,6 +53,7 @@ logger = logging.getLogger("naru.gateway")
 @dataclass(frozen=True, slots=True)
 class Gateway:
     clients: Server
+    grpc: GrpcServer
     admin: Server
     health: HealthChecker
     drain: Drain
@@ -80,6 +82,7 @@ def build(settings: GatewaySection, authenticator: Authenticator) -> Gateway:
             client_app(HttpEdge(door, settings.http), failures), host=settings.http.host, port=settings.http.port,
             http=protocol, **options,
         )),
+        grpc=GrpcServer(settings.grpc, door, metrics, fleet, drain),
         admin=Server(uvicorn.Config(
             admin_app(registry, fleet, drain), host=settings.admin.host, port=settings.admin.port,
             http="httptools", **options,
@@ -108,6 +111,8 @@ def relay_context(settings: GatewaySection, metrics: Metrics, fleet: Fleet) -> R
 
 
 async def serve(gateway: Gateway, settings: GatewaySection) -> None:
+    """Raises GrpcError."""
+    await gateway.grpc.start()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -121,6 +126,7 @@ async def serve(gateway: Gateway, settings: GatewaySection) -> None:
     # A server that ends by itself (a taken port) ends the process too.
     await asyncio.wait([stopping, health, *servers], return_when=asyncio.FIRST_COMPLETED)
     await _drain(gateway, settings)
+    await gateway.grpc.stop()
     for server in (gateway.clients, gateway.admin):
         server.should_exit = True
     health.cancel()
@@ -167,7 +173,7 @@ def main() -> None:
             name = "NARU_" + "__".join(str(part) for part in fault["loc"]).upper()
             sys.stderr.write(f"naru gateway: {name}: {fault['msg']}\n")
         sys.exit(2)
-    except (RegistryError, KeyFileError) as error:
+    except (RegistryError, KeyFileError, GrpcError) as error:
         sys.exit(f"naru gateway: {error}")
 
 

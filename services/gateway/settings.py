@@ -1,8 +1,9 @@
 """The gateway's settings, read once at start from `NARU_GATEWAY__*` variables."""
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.common.settings import Section, ServiceSettings
@@ -29,6 +30,51 @@ class HttpSettings(Section):
     """Client connections held at once; a further one is closed at once."""
     direct: bool = True
     """Carry model calls straight over the HTTP protocol; off, they go through ASGI like every other request."""
+
+
+class TlsSettings(Section):
+    certificate: Path | None = None
+    """PEM file of the server's certificate and what leads to its root; without it the port speaks plain text."""
+    key: Path | None = None
+    """PEM file of the certificate's private key."""
+    client_authority: Path | None = None
+    """PEM file of authorities: only clients with a certificate of theirs may connect (mutual TLS)."""
+
+    @model_validator(mode="after")
+    def _together(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("certificate and key go together: set both or neither")
+        if self.client_authority is not None and self.certificate is None:
+            raise ValueError("client_authority needs a certificate and a key")
+        return self
+
+
+class GrpcSettings(Section):
+    enabled: bool = True
+    """Whether the gRPC port is served."""
+    host: str = "127.0.0.1"
+    """Address that gRPC clients reach."""
+    port: int = Field(default=8081, ge=0, le=65535)
+    """Port that gRPC clients reach; 0 lets the system choose."""
+    max_message: int = Field(default=10 * 2**20, ge=1)
+    """Bytes a request message may have; more is answered RESOURCE_EXHAUSTED."""
+    max_metadata: int = Field(default=16 * 2**10, ge=1024)
+    """Bytes a request's metadata may have; more is answered RESOURCE_EXHAUSTED."""
+    max_streams: int = Field(default=1000, ge=1)
+    """Calls at once on one connection; a client waits with further ones."""
+    max_connections: int = Field(default=10_000, ge=1)
+    """Client connections held at once; a further one is closed at once."""
+    keep_alive: float = Field(default=75.0, gt=0)
+    """Seconds after which a silent connection is asked whether its client still lives."""
+    keep_alive_timeout: float = Field(default=20.0, gt=0)
+    """Seconds a client may take to answer that before its connection is closed."""
+    least_ping_interval: float = Field(default=10.0, gt=0)
+    """Seconds a client must leave between its own pings; one that does not is disconnected."""
+    write_timeout: float = Field(default=60.0, gt=0)
+    """Seconds a client may leave a message of a stream unread before its call is given up."""
+    reflection: bool = True
+    """Whether clients may ask for the services' descriptions, as grpcurl does."""
+    tls: TlsSettings = TlsSettings()
 
 
 class AdminSettings(Section):
@@ -80,6 +126,7 @@ class GatewaySection(Section):
     registry: Path
     """The model registry: a YAML file."""
     http: HttpSettings = HttpSettings()
+    grpc: GrpcSettings = GrpcSettings()
     admin: AdminSettings = AdminSettings()
     upstream: UpstreamSettings = UpstreamSettings()
     keys: KeySettings = KeySettings()

@@ -73,6 +73,7 @@ async def running(
             "registry": path,
             **settings,
             "http": {"port": 0, "direct": DIRECT, **settings.get("http", {})},
+            "grpc": {"port": 0, **settings.get("grpc", {})},
             "admin": {"port": 0},
             "upstream": {"health_interval": 0.1, **settings.get("upstream", {})},
         }
@@ -80,6 +81,7 @@ async def running(
     gateway = build(section, Authenticator([development_key(KEY), *(keys or [])]))
     tasks = [asyncio.create_task(gateway.clients.serve()), asyncio.create_task(gateway.admin.serve())]
     health = asyncio.create_task(gateway.health.run())
+    await gateway.grpc.start()
     async with asyncio.timeout(10):
         while not (gateway.clients.started and gateway.admin.started):
             await asyncio.sleep(0.005)
@@ -92,4 +94,5 @@ async def running(
         finally:
             gateway.clients.should_exit = gateway.admin.should_exit = True
             health.cancel()
+            await gateway.grpc.stop()
             await asyncio.gather(*tasks, health, return_exceptions=True)

@@ -111,6 +111,17 @@ def explains(body: bytes) -> bool:
     return _read_refusal(body) is not None
 
 
+def engine_words(body: bytes) -> tuple[str, str | None]:
+    """What an engine's error object says: its message, and the field it is about."""
+    found = _read_refusal(body)
+    said = found.error if found else {}
+    message, param = said.get("message"), said.get("param")
+    return (
+        message if isinstance(message, str) else "the engine refused the request",
+        param if isinstance(param, str) else None,
+    )
+
+
 class _Delta(msgspec.Struct):
     content: Any = None
     reasoning_content: Any = None

@@ -46,6 +46,13 @@ class EventSplitter:
         return self._rest
 
 
+def events(data: bytes) -> list[bytes]:
+    """The events of a piece that holds whole ones only; the last may lack its end."""
+    splitter = EventSplitter(len(data))
+    found = splitter.feed(data)
+    return [*found, splitter.rest] if splitter.rest else found
+
+
 def payload(event: bytes) -> bytes:
     """The event's data: its `data` lines' values joined by LF; empty for a comment."""
     if event.startswith(b"data: ") and event.endswith(b"\n\n") and event.count(b"\n") == 2 and b"\r" not in event:

@@ -1,0 +1,122 @@
+"""A visit: one RPC, from its metadata to its status. What every method of every service does is here."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
+from time import perf_counter
+from typing import Any, NoReturn, Protocol, TypeAlias
+
+import grpc
+
+from services.common.errors import DeadlineExceeded, NaruError
+from services.gateway.api.door import Admitted, Door, Order
+from services.gateway.api.grpc import status
+from services.gateway.api.heading import read_heading
+from services.gateway.policy.authenticate import Principal
+from services.gateway.policy.gate import Gate
+from services.gateway.relay.gather import Gathered, Whole
+from services.gateway.relay.relay import Carrier, Relay
+from services.gateway.routing.fleet import ModelPool
+from services.gateway.upstream.exchange import Headers
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+NARU = b"x-naru-"
+
+
+class Surface(Protocol):
+    """What HTTP's routes call too: `Operation`, `TaskSurface`."""
+
+    def prepare(self, gate: Gate, principal: Principal, body: bytes) -> tuple[ModelPool, Order]: ...
+
+
+class Visit:
+    """One RPC."""
+
+    def __init__(self, door: Door, context: Context, new_id: Callable[[], str]) -> None:
+        self.door, self.context = door, context
+        self.received = perf_counter()
+        metadata = context.invocation_metadata() or ()
+        self._heading = read_heading([(k.encode(), v.encode()) for k, v in metadata if isinstance(v, str)])
+        self.request_id = self._heading.request_id or new_id()
+        self.counted = False
+        """A call began: its relay counts and logs how it ends."""
+        self._answered_by: Headers = []
+
+    def admit(self) -> Admitted:
+        """Raises Draining, Unauthenticated."""
+        heading = self._heading
+        principal = self.door.enter(heading.key)
+        return Admitted(principal, b"", self.received, self.request_id, heading.passed, heading.hints)
+
+    async def ask(self, surface: Surface, body: Callable[[], bytes]) -> Whole:
+        """A call's whole answer. Raises NaruError, in the engine's words where the engine itself refused.
+
+        `body` makes the request's JSON, once the caller may come in.
+        """
+        gathered = Gathered()
+        with self.running(surface, body, gathered) as relay:
+            relay.begin()
+            whole = await gathered.answer
+        self.name(whole.headers)
+        if whole.status >= 400:
+            raise status.refusal(whole)
+        return whole
+
+    @contextlib.contextmanager
+    def running(self, surface: Surface, body: Callable[[], bytes], carrier: Carrier) -> Iterator[Relay]:
+        """A call that lives as long as the context; whoever owns the carrier calls `begin`.
+
+        The RPC's deadline and its cancellation end it. Raises what the surface and the door refuse.
+        """
+        admitted = self.admit()
+        pool, order = surface.prepare(self.door.gate, admitted.principal, body())
+        relay = self.door.open(self.door.call(admitted, pool, order), carrier)
+        self.counted = True
+        deadline = Deadline(self.context.time_remaining(), relay)
+        try:
+            yield relay
+        except asyncio.CancelledError:
+            deadline.blame()
+            raise
+        finally:
+            relay.leave()
+            self.name(relay.headers())
+            deadline.cancel()
+
+    def name(self, headers: Headers) -> None:
+        """Remember which model, version and endpoint answered."""
+        self._answered_by = [(name, value) for name, value in headers if name.startswith(NARU)]
+
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """What an answer's metadata holds."""
+        named = ((name.decode(), value.decode()) for name, value in self._answered_by)
+        return (("x-request-id", self.request_id), *named)
+
+    async def refuse(self, error: NaruError) -> NoReturn:
+        trailing: list[tuple[str, str | bytes]] = [*self.metadata(), (status.DETAILS, status.details(error))]
+        await self.context.abort(status.code(error), error.message, tuple(trailing))
+        raise AssertionError("abort always raises")
+
+
+class Deadline:
+    """Ends a call when its client's own deadline has passed."""
+
+    def __init__(self, remaining: float | None, relay: Relay) -> None:
+        """`remaining`: seconds; None where the client set no deadline."""
+        self._relay = relay
+        self._loop = asyncio.get_running_loop()
+        self._timer = None if remaining is None else self._loop.call_later(remaining, self._passed)
+        # On the wire a timeout is rounded up, to a hundredth at the coarsest: a client's own clock rings that early.
+        self._slack = 0.05 + 0.01 * (remaining or 0.0)
+
+    def blame(self) -> None:
+        """The RPC was cancelled: where its deadline is as good as past, that is why."""
+        if self._timer is not None and self._timer.when() - self._loop.time() < self._slack:
+            self._passed()
+
+    def cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _passed(self) -> None:
+        self._relay.abort(DeadlineExceeded("the call's deadline passed before its answer was complete"))

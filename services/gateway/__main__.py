@@ -39,6 +39,7 @@ from services.gateway.policy.drain import Drain
 from services.gateway.policy.gate import Gate
 from services.gateway.registry import RegistryError, load
 from services.gateway.relay.relay import RelayContext
+from services.gateway.request_log import RequestLog
 from services.gateway.routing.dispatch import seeded
 from services.gateway.routing.fleet import Fleet
 from services.gateway.servers import Server
@@ -57,6 +58,7 @@ class Gateway:
     admin: Server
     health: HealthChecker
     drain: Drain
+    log: RequestLog
 
 
 def build(settings: GatewaySection, authenticator: Authenticator) -> Gateway:
@@ -66,15 +68,16 @@ def build(settings: GatewaySection, authenticator: Authenticator) -> Gateway:
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
     metrics = Metrics(registry)
+    log = RequestLog(sys.stderr, enabled=logger.isEnabledFor(logging.INFO))
     fleet = Fleet(load(settings.registry), seeded())
     for endpoint in fleet.endpoints():
         metrics.watch(endpoint)
     drain = Drain(settings.drain.retry_after)
     gate = Gate(drain, authenticator, fleet)
     key = settings.upstream.api_key.get_secret_value() if settings.upstream.api_key else None
-    door = Door(gate, drain, relay_context(settings, metrics, fleet), key)
+    door = Door(gate, drain, relay_context(settings, metrics, log, fleet), key)
     options = server_options(settings.http)
-    failures = client_failures(metrics)
+    failures = client_failures(metrics, log)
     http = settings.http
     protocol = direct_protocol(http, failures, door) if http.direct else bounded_protocol(http, failures)
     return Gateway(
@@ -82,17 +85,18 @@ def build(settings: GatewaySection, authenticator: Authenticator) -> Gateway:
             client_app(HttpEdge(door, settings.http), failures), host=settings.http.host, port=settings.http.port,
             http=protocol, **options,
         )),
-        grpc=GrpcServer(settings.grpc, door, metrics, fleet, drain),
+        grpc=GrpcServer(settings.grpc, door, failures, fleet, drain),
         admin=Server(uvicorn.Config(
             admin_app(registry, fleet, drain), host=settings.admin.host, port=settings.admin.port,
             http="httptools", **options,
         )),
         health=HealthChecker(fleet.endpoints(), settings.upstream.health_interval, settings.upstream.health_timeout),
         drain=drain,
+        log=log,
     )  # fmt: skip
 
 
-def relay_context(settings: GatewaySection, metrics: Metrics, fleet: Fleet) -> RelayContext:
+def relay_context(settings: GatewaySection, metrics: Metrics, log: RequestLog, fleet: Fleet) -> RelayContext:
     upstream = settings.upstream
 
     @cache
@@ -105,7 +109,7 @@ def relay_context(settings: GatewaySection, metrics: Metrics, fleet: Fleet) -> R
         total=upstream.total_timeout, keep_alive=upstream.keep_alive,
     )  # fmt: skip
     return RelayContext(
-        metrics=metrics, instruments=instruments, limits=limits, retries=upstream.retries,
+        metrics=metrics, log=log, instruments=instruments, limits=limits, retries=upstream.retries,
         max_answer=upstream.max_answer, max_event=upstream.max_event, describe=describe,
     )  # fmt: skip
 
@@ -132,6 +136,7 @@ async def serve(gateway: Gateway, settings: GatewaySection) -> None:
     health.cancel()
     stopping.cancel()
     await asyncio.gather(*servers)
+    gateway.log.flush()
 
 
 async def _drain(gateway: Gateway, settings: GatewaySection) -> None:

@@ -6,10 +6,11 @@ registry, the key file and the bounded words of `services.common.errors`.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+import msgspec
+from prometheus_client import CollectorRegistry, Gauge
 
+from services.gateway.instruments import Buckets, Count, Counts, Histograms
 from services.gateway.registry import Slo
 from services.gateway.upstream.endpoint import Endpoint
 
@@ -33,8 +34,7 @@ BLAMELESS = frozenset({"client_cancelled", "deadline_exceeded", "rejected_quota"
 """Outcomes that say nothing of the service's availability: the client chose them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, gc=False):
     """What one request came to, as the client felt it. Times in seconds of one monotonic clock."""
 
     outcome: str
@@ -75,8 +75,11 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         genai = ("gen_ai_operation_name", "gen_ai_request_model", "version")
 
-        def histogram(name: str, what: str, labels: Iterable[str], buckets: Iterable[float]) -> Histogram:
-            return Histogram(name, what, tuple(labels), buckets=tuple(buckets), registry=registry)
+        def histogram(name: str, what: str, labels: Iterable[str], buckets: Iterable[float]) -> Histograms:
+            return Histograms(name, what, labels, buckets, registry)
+
+        def counter(name: str, what: str, *labels: str) -> Counts:
+            return Counts(name, what, labels, registry)
 
         self.ttft = histogram(
             "gen_ai_server_time_to_first_token_seconds",
@@ -112,18 +115,14 @@ class Metrics:
         self.queue_wait = histogram(
             "naru_queue_wait_seconds", "From the request's last byte to its first attempt.", genai, QUEUE_BUCKETS
         )
-        self.requests = Counter(
-            "naru_requests_total", "Requests by how they ended.",
-            ("operation", "model", "version", "outcome"), registry=registry,
-        )  # fmt: skip
-        self.tokens = Counter(
-            "naru_tokens_total", "Tokens by who used them.", ("model", "version", "tenant", "type"), registry=registry
+        self.requests = counter(
+            "naru_requests_total", "Requests by how they ended.", "operation", "model", "version", "outcome"
         )
-        self.slo = Counter(
-            "naru_slo_requests_total", "Requests by whether they met an objective.",
-            ("model", "objective", "met"), registry=registry,
-        )  # fmt: skip
-        self.inflight = Gauge("naru_inflight_requests", "Requests being answered.", ("model",), registry=registry)
+        self.tokens = counter("naru_tokens_total", "Tokens by who used them.", "model", "version", "tenant", "type")
+        self.slo = counter(
+            "naru_slo_requests_total", "Requests by whether they met an objective.", "model", "objective", "met"
+        )
+        self.inflight = Counts("naru_inflight_requests", "Requests being answered.", ("model",), registry, gauge=True)
         self.endpoint_healthy = Gauge(
             "naru_endpoint_healthy", "1 where the last health check passed.", ("model", "endpoint"), registry=registry
         )
@@ -152,49 +151,69 @@ class VersionMetrics:
         self._ttft = {stream: metrics.ttft.labels(*labels, str(stream).lower()) for stream in (True, False)}
         self._tpot = metrics.tpot.labels(*labels)
         self._first_byte = metrics.first_byte.labels(*labels)
-        self._itl = metrics.itl.labels(*labels)
         self._overhead = metrics.overhead.labels(*labels)
         self._queue_wait = metrics.queue_wait.labels(*labels)
         self._usage = {kind: metrics.token_usage.labels(*labels, kind) for kind in ("input", "output")}
-
-    def content_gap(self, seconds: float) -> None:
-        """One inter-token latency."""
-        self._itl.observe(seconds)
+        self._outcomes: dict[str, tuple[Count, Buckets]] = {}
+        self._tokens: dict[str, tuple[Count, Count]] = {}
+        self.content_gap = metrics.itl.labels(*labels).observe
+        """Takes one inter-token latency, in seconds."""
 
     def record(self, answer: Answer) -> None:
         """Everything about one request, once, at its end."""
-        error_type = "" if answer.outcome == OK else answer.outcome
-        self._metrics.requests.labels(self._operation, self._model, self._version, answer.outcome).inc()
-        self._metrics.duration.labels(*self._labels, error_type).observe(answer.ended - answer.received)
-        if answer.ttft is not None:
-            self._ttft[answer.stream].observe(answer.ttft)
-        if answer.tpot is not None:
-            self._tpot.observe(answer.tpot)
+        requests, duration = self._outcomes.get(answer.outcome) or self._outcome(answer.outcome)
+        requests.inc()
+        received = answer.received
+        duration.observe(answer.ended - received)
+        if answer.first_token is not None:
+            self._ttft[answer.stream].observe(answer.first_token - received)
+        tpot = answer.tpot
+        if tpot is not None:
+            self._tpot.observe(tpot)
         if answer.first_byte is not None:
-            self._first_byte.observe(answer.first_byte - answer.received)
+            self._first_byte.observe(answer.first_byte - received)
         if answer.dispatched is not None:
-            self._queue_wait.observe(answer.dispatched - answer.received)
+            self._queue_wait.observe(answer.dispatched - received)
         if answer.overhead is not None:
             self._overhead.observe(answer.overhead)
         self._record_tokens(answer)
-        self._record_slo(answer)
+        if not answer.client_fault and answer.outcome not in BLAMELESS:
+            self._record_slo(answer, tpot)
+
+    def _outcome(self, outcome: str) -> tuple[Count, Buckets]:
+        """`error_type` is empty for a success."""
+        made = self._outcomes[outcome] = (
+            self._metrics.requests.labels(self._operation, self._model, self._version, outcome),
+            self._metrics.duration.labels(*self._labels, "" if outcome == OK else outcome),
+        )
+        return made
 
     def _record_tokens(self, answer: Answer) -> None:
-        for kind, count in (("input", answer.input_tokens), ("output", answer.output_tokens)):
-            if count is not None:
-                self._usage[kind].observe(count)
-                self._metrics.tokens.labels(self._model, self._version, answer.tenant, kind).inc(count)
-
-    def _record_slo(self, answer: Answer) -> None:
-        if answer.client_fault or answer.outcome in BLAMELESS:
+        if answer.input_tokens is None and answer.output_tokens is None:
             return
+        tokens = self._tokens.get(answer.tenant) or self._tenant(answer.tenant)
+        if answer.input_tokens is not None:
+            self._usage["input"].observe(answer.input_tokens)
+            tokens[0].inc(answer.input_tokens)
+        if answer.output_tokens is not None:
+            self._usage["output"].observe(answer.output_tokens)
+            tokens[1].inc(answer.output_tokens)
+
+    def _tenant(self, tenant: str) -> tuple[Count, Count]:
+        total = self._metrics.tokens.labels
+        made = self._tokens[tenant] = (
+            total(self._model, self._version, tenant, "input"), total(self._model, self._version, tenant, "output"),
+        )  # fmt: skip
+        return made
+
+    def _record_slo(self, answer: Answer, tpot: float | None) -> None:
         ok, slo = answer.outcome == OK, self._slo
         if slo.availability is not None:
             self._judge("availability", ok)
         if slo.ttft is not None:
             self._judge("ttft", ok and answer.ttft is not None and answer.ttft <= slo.ttft)
-        if slo.tpot is not None and (answer.tpot is not None or not ok):
-            self._judge("tpot", ok and (answer.tpot or 0.0) <= slo.tpot)
+        if slo.tpot is not None and (tpot is not None or not ok):
+            self._judge("tpot", ok and (tpot or 0.0) <= slo.tpot)
 
     def _judge(self, objective: str, met: bool) -> None:
-        self._metrics.slo.labels(self._model, objective, str(met).lower()).inc()
+        self._metrics.slo.labels(self._model, objective, "true" if met else "false").inc()

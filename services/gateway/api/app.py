@@ -15,17 +15,18 @@ from services.gateway.api.operations import OPERATIONS
 from services.gateway.api.request_id import RequestIdMiddleware, request_ids
 from services.gateway.api.tasks import SURFACES, tasks_router
 from services.gateway.metrics import Metrics
+from services.gateway.request_log import RequestLog
 
 DESCRIPTION = """Every model a team serves behind one door: language models in the OpenAI and Anthropic APIs, task
 models in typed ones. Send an API key as `Authorization: Bearer …`. Every answer carries `x-request-id`; a model's
 answer also `x-naru-model`, `x-naru-version` and `x-naru-endpoint`."""
 
 
-def client_failures(metrics: Metrics) -> Failures:
+def client_failures(metrics: Metrics, log: RequestLog) -> Failures:
     """What answers, counts and logs requests that never became a call, over whichever HTTP carrier."""
     paths = {operation.path: operation.name for operation in OPERATIONS}
     paths |= {surface.path: surface.operation for surface in SURFACES} | {"/v1/models": "models"}
-    return Failures(metrics, paths, request_ids())
+    return Failures(metrics, log, paths, request_ids())
 
 
 def client_app(edge: HttpEdge, failures: Failures) -> FastAPI:

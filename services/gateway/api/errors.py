@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from services.common.errors import InternalError, InvalidRequest, MethodNotAllowed, NaruError, NotFound
-from services.common.logs import log
 from services.gateway.metrics import Metrics
+from services.gateway.request_log import Entry, RequestLog
 
 logger = logging.getLogger("naru.request")
 OIP = "/v2"
@@ -56,14 +56,21 @@ def from_http(error: HTTPException) -> NaruError:
 
 
 class Failures:
-    """Answers, counts and logs what ended before it became a call."""
+    """Answers, counts and logs what ended before it became a call.
 
-    def __init__(self, metrics: Metrics, operations: Mapping[str, str], new_id: Callable[[], str]) -> None:
-        self._metrics = metrics
+    `operations` is path to operation; any other path is `other`, so that a client's paths make no time series.
+    """
+
+    def __init__(
+        self, metrics: Metrics, log: RequestLog, operations: Mapping[str, str], new_id: Callable[[], str]
+    ) -> None:
+        self._metrics, self._log, self._operations = metrics, log, operations
         self.new_id = new_id
         """Request ids for what has none yet."""
-        self._operations = operations
-        """Path to operation; any other path is `other`, so that a client's paths make no time series."""
+
+    def naming(self, operations: Mapping[str, str]) -> "Failures":
+        """The same books for an edge whose paths are these."""
+        return Failures(self._metrics, self._log, operations, self.new_id)
 
     def answer(self, request: Request, error: NaruError) -> Response:
         path = request.scope["path"]
@@ -73,11 +80,8 @@ class Failures:
     def count(self, path: str, request_id: str, error: NaruError) -> None:
         operation = "inference" if path.startswith(OIP) else self._operations.get(path, "other")
         self._metrics.refused(operation, error.reason)
-        log(
-            logger, logging.INFO, "request",
-            request_id=request_id, operation=operation, outcome=error.reason,
-            status=error.http_status, reason=error.message if error.http_status != 404 else None,
-        )  # fmt: skip
+        reason = error.message if error.http_status != 404 else None
+        self._log.write(Entry(request_id, operation, error.reason, error.http_status, reason))
 
     async def on_naru_error(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, NaruError)

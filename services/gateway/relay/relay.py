@@ -4,7 +4,6 @@ It knows no transport. A carrier (`api/carrier.py` over ASGI) implements `Carrie
 and `leave`; the upstream side is a `Sink`.
 """
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -17,19 +16,17 @@ from services.common.errors import (
     UpstreamError,
     UpstreamTruncated,
 )
-from services.common.logs import log
 from services.gateway.metrics import OK, Metrics, VersionMetrics
 from services.gateway.relay.call import Call
 from services.gateway.relay.dialects import explains
 from services.gateway.relay.meter import Meter
 from services.gateway.relay.sse import EventSplitter, EventTooLargeError, payload
+from services.gateway.request_log import Entry, RequestLog
 from services.gateway.routing.dispatch import Dispatch
 from services.gateway.upstream.endpoint import Endpoint
 from services.gateway.upstream.exchange import Headers
 from services.gateway.upstream.limits import Limits
 from services.gateway.upstream.request import encode
-
-logger = logging.getLogger("naru.request")
 
 ENGINE_REFUSED = "engine_refused"
 """Outcome: the engine itself answered 4xx; its words reached the client."""
@@ -66,6 +63,7 @@ class RelayContext:
     """What every relay of a gateway shares."""
 
     metrics: Metrics
+    log: RequestLog
     instruments: Callable[[str, Endpoint], VersionMetrics]
     """The instruments of an operation on an endpoint's version."""
     limits: Limits
@@ -261,14 +259,13 @@ class Relay:
             self._metrics.refused(self._call.operation, outcome, self._call.pool.name)
         else:
             self._instruments().record(answer)
-        log(
-            logger, logging.INFO, "request",
-            request_id=self._call.request_id, operation=self._call.operation, model=self._call.pool.name,
-            version=endpoint and endpoint.version, endpoint=endpoint and endpoint.authority,
-            tenant=self._call.tenant, stream=self._call.stream, outcome=outcome, status=status, reason=reason,
-            ttft=_rounded(answer.ttft), tpot=_rounded(answer.tpot), duration=_rounded(answer.ended - answer.received),
-            input_tokens=answer.input_tokens, output_tokens=answer.output_tokens,
-        )  # fmt: skip
+        call = self._call
+        self._context.log.write(Entry(
+            call.request_id, call.operation, outcome, status, reason, call.pool.name, endpoint and endpoint.version,
+            endpoint and endpoint.authority, call.tenant, call.stream,
+            _rounded(answer.ttft), _rounded(answer.tpot), _rounded(answer.ended - answer.received),
+            answer.input_tokens, answer.output_tokens,
+        ))  # fmt: skip
         self._closed(self)
 
     def headers(self) -> Headers:

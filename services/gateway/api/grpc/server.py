@@ -19,8 +19,6 @@ from services.gateway.api.grpc.chat import ChatServicer
 from services.gateway.api.grpc.health import HealthServicer
 from services.gateway.api.grpc.methods import Methods
 from services.gateway.api.grpc.tasks import RecommendationServicer, SentimentServicer
-from services.gateway.api.request_id import request_ids
-from services.gateway.metrics import Metrics
 from services.gateway.policy.drain import Drain
 from services.gateway.registry import Task
 from services.gateway.routing.fleet import Fleet
@@ -64,8 +62,8 @@ def services(settings: GrpcSettings) -> tuple[Service, ...]:
 class GrpcServer:
     """Built with the gateway, bound by `start`: a gRPC server belongs to the event loop it is made in."""
 
-    def __init__(self, settings: GrpcSettings, door: Door, metrics: Metrics, fleet: Fleet, drain: Drain) -> None:
-        self._settings, self._door, self._metrics, self._fleet, self._drain = settings, door, metrics, fleet, drain
+    def __init__(self, settings: GrpcSettings, door: Door, failures: Failures, fleet: Fleet, drain: Drain) -> None:
+        self._settings, self._door, self._failures, self._fleet, self._drain = settings, door, failures, fleet, drain
         self._server: grpc.aio.Server | None = None
         self.port: int | None = None
         """The port in use, once started."""
@@ -95,7 +93,7 @@ class GrpcServer:
     def _register(self, server: grpc.aio.Server) -> None:
         served = services(self._settings)
         operations = {service.name: service.operation for service in served}
-        methods = Methods(server, self._door, Failures(self._metrics, operations, request_ids()))
+        methods = Methods(server, self._door, self._failures.naming(operations))
         for service in served:
             service.add(service.servicer, methods)
         health = HealthServicer(self._fleet, self._drain, {service.name: service.tasks for service in served})

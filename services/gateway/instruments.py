@@ -1,0 +1,104 @@
+"""Counters and histograms that cost a few tenths of a microsecond, shown in Prometheus' form only when scraped.
+
+Made for one event loop: the loop writes and the admin port's scrape reads on the same thread, so there are no locks and
+nothing is lost. `prometheus_client`'s own children take a lock for each observation, and a request makes ten.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+
+class Count:
+    """A sum: of a counter's it only grows."""
+
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        self.value = 0.0
+
+    def inc(self, amount: float = 1) -> None:
+        self.value += amount
+
+    def dec(self) -> None:
+        self.value -= 1
+
+
+class Buckets:
+    """Observations by their size: `counts[i]` are those at most `bounds[i]` and above the bound before it."""
+
+    __slots__ = ("bounds", "counts", "sum")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.sum = 0.0
+
+    def observe(self, value: float) -> None:
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.sum += value
+
+    def cumulative(self) -> list[tuple[str, float]]:
+        total, rows = 0, []
+        for bound, count in zip((*self.bounds, float("inf")), self.counts, strict=True):
+            total += count
+            rows.append(("+Inf" if bound == float("inf") else str(float(bound)), float(total)))
+        return rows
+
+
+class Counts(Collector):
+    """A counter by its labels, or a gauge that goes up and down."""
+
+    # Named as prometheus_client's own instruments name them: the reference's table reads both.
+
+    def __init__(
+        self, name: str, what: str, labels: Iterable[str], registry: CollectorRegistry, *, gauge: bool = False
+    ) -> None:
+        self._name, self._documentation, self._labelnames = name.removesuffix("_total"), what, tuple(labels)
+        self._type = "gauge" if gauge else "counter"
+        self._family = GaugeMetricFamily if gauge else CounterMetricFamily
+        self._children: dict[tuple[str, ...], Count] = {}
+        registry.register(self)
+
+    def labels(self, *values: str) -> Count:
+        """The child for these label values, in the order of the names."""
+        child = self._children.get(values)
+        if child is None:
+            child = self._children[values] = Count()
+        return child
+
+    def collect(self) -> Iterator[Metric]:
+        family = self._family(self._name, self._documentation, labels=self._labelnames)
+        for values, child in self._children.items():
+            family.add_metric(values, child.value)
+        yield family
+
+
+class Histograms(Collector):
+    """A histogram by its labels; `bounds` are upper and inclusive, ascending, without infinity."""
+
+    _type = "histogram"
+
+    def __init__(
+        self, name: str, what: str, labels: Iterable[str], bounds: Iterable[float], registry: CollectorRegistry
+    ) -> None:
+        self._name, self._documentation, self._labelnames = name, what, tuple(labels)
+        self._bounds = tuple(bounds)
+        self._children: dict[tuple[str, ...], Buckets] = {}
+        registry.register(self)
+
+    def labels(self, *values: str) -> Buckets:
+        """The child for these label values, in the order of the names."""
+        child = self._children.get(values)
+        if child is None:
+            child = self._children[values] = Buckets(self._bounds)
+        return child
+
+    def collect(self) -> Iterator[Metric]:
+        family = HistogramMetricFamily(self._name, self._documentation, labels=self._labelnames)
+        for values, child in self._children.items():
+            family.add_metric(values, child.cumulative(), child.sum)
+        yield family

@@ -68,7 +68,7 @@ def build(settings: GatewaySection, authenticator: Authenticator) -> Gateway:
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
     metrics = Metrics(registry)
-    log = RequestLog(sys.stderr, enabled=logger.isEnabledFor(logging.INFO))
+    log = RequestLog(sys.stderr, enabled=logging.getLevelNamesMapping()[settings.log_level] <= logging.INFO)
     fleet = Fleet(load(settings.registry), seeded())
     for endpoint in fleet.endpoints():
         metrics.watch(endpoint)

@@ -261,8 +261,8 @@ class Relay:
             self._instruments().record(answer)
         call = self._call
         self._context.log.write(Entry(
-            call.request_id, call.operation, outcome, status, reason, call.pool.name, endpoint and endpoint.version,
-            endpoint and endpoint.authority, call.tenant, call.stream,
+            call.request_id, call.operation, outcome, status, reason, call.pool.name,
+            endpoint.version if endpoint else None, endpoint.authority if endpoint else None, call.tenant, call.stream,
             _rounded(answer.ttft), _rounded(answer.tpot), _rounded(answer.ended - answer.received),
             answer.input_tokens, answer.output_tokens,
         ))  # fmt: skip

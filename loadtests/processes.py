@@ -23,6 +23,7 @@ MODEL = "mock"
 class Bench:
     engine: str
     gateway: str
+    grpc: str
     admin: str
     pid: int
     """The gateway's process."""
@@ -47,7 +48,7 @@ def free_port() -> int:
 @contextlib.contextmanager
 def bench(tokens: int, pace: float, pin: bool = False) -> Iterator[Bench]:
     """With `pin`, the gateway has core 0 to itself; the engine and the load share the rest."""
-    engine_port, port, admin = free_port(), free_port(), free_port()
+    engine_port, port, grpc, admin = (free_port() for _ in range(4))
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         registry = Path(folder) / "registry.yaml"
         versions = {"v1": {"endpoints": [f"http://127.0.0.1:{engine_port}"]}}
@@ -56,11 +57,16 @@ def bench(tokens: int, pace: float, pin: bool = False) -> Iterator[Bench]:
         stack.enter_context(_process([*engine, "--tokens", str(tokens), "--pace", str(pace)], {}))
         settings = {
             "NARU_API_KEY": KEY, "NARU_GATEWAY__REGISTRY": str(registry), "NARU_GATEWAY__HTTP__PORT": str(port),
-            "NARU_GATEWAY__ADMIN__PORT": str(admin), "NARU_GATEWAY__HTTP__MAX_CONNECTIONS": "20000",
+            "NARU_GATEWAY__ADMIN__PORT": str(admin), "NARU_GATEWAY__GRPC__PORT": str(grpc),
+            "NARU_GATEWAY__HTTP__MAX_CONNECTIONS": "20000",
         }  # fmt: skip
         gateway = stack.enter_context(_process([sys.executable, "-m", "services.gateway"], settings))
         made = Bench(
-            f"http://127.0.0.1:{engine_port}", f"http://127.0.0.1:{port}", f"http://127.0.0.1:{admin}", gateway.pid
+            f"http://127.0.0.1:{engine_port}",
+            f"http://127.0.0.1:{port}",
+            f"127.0.0.1:{grpc}",
+            f"http://127.0.0.1:{admin}",
+            gateway.pid,
         )
         _until_ready(made)
         if pin:

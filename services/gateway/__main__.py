@@ -141,6 +141,7 @@ async def serve(gateway: Gateway, settings: GatewaySection) -> None:
 
 async def _drain(gateway: Gateway, settings: GatewaySection) -> None:
     logs.log(logger, logging.INFO, "draining", timeout=settings.drain.timeout)
+    gateway.grpc.retire(settings.drain.timeout + settings.drain.linger)
     aborted = await gateway.drain.finish(settings.drain.timeout)
     await asyncio.sleep(settings.drain.linger)
     logs.log(logger, logging.INFO, "drained", aborted=aborted)

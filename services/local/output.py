@@ -61,6 +61,7 @@ def welcome(plan: Plan, key: str) -> str:
     if "recommendation" in tasks:
         bodies.append(("/v1/recommendations", '{"user_id": "196", "k": 5}'))
     lines = ["", "Naru is ready.", f"  address   {plan.gateway}   (documentation: {plan.gateway}/docs)"]
+    lines += [f"  gRPC      {plan.grpc}"] if plan.grpc else []
     lines += [f"  metrics   {plan.admin}/metrics", f"  API key   {key}", ""]
     for path, body in bodies:
         flag = " -N" if "stream" in body else ""

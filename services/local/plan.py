@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from services.gateway.settings import AdminSettings, HttpSettings, Settings
+from services.gateway.settings import AdminSettings, GrpcSettings, HttpSettings, Settings
 from services.llm.settings import Settings as LlmSettings
 from services.recommendation.settings import Settings as RecommendationSettings
 from services.sentiment.settings import Settings as SentimentSettings
@@ -34,6 +34,8 @@ class Plan:
 
     services: tuple[Service, ...]
     gateway: str
+    grpc: str | None
+    """Host and port of the gateway's gRPC; None where it is off."""
     admin: str
     models: dict[str, str]
     """Model to task, as the registry has them."""
@@ -53,6 +55,7 @@ class Addresses:
     """Host and port of every service, from the services' own settings."""
 
     http: HttpSettings
+    grpc: GrpcSettings
     admin: AdminSettings
     llm: LlmSettings
     sentiment: SentimentSettings
@@ -65,7 +68,7 @@ def addresses() -> Addresses:
     os.environ.setdefault("NARU_GATEWAY__REGISTRY", "unset")
     gateway = Settings().gateway  # type: ignore[call-arg] # the environment gives it
     return Addresses(
-        gateway.http, gateway.admin, LlmSettings(), SentimentSettings(), RecommendationSettings()
+        gateway.http, gateway.grpc, gateway.admin, LlmSettings(), SentimentSettings(), RecommendationSettings()
     )  # fmt: skip
 
 
@@ -101,6 +104,7 @@ def make(found: Addresses, services: Sequence[str], key: str, state: Path) -> Pl
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(yaml.safe_dump(models, sort_keys=False), encoding="utf-8")
     gateway, admin = f"http://127.0.0.1:{found.http.port}", f"http://127.0.0.1:{found.admin.port}"
+    grpc = f"127.0.0.1:{found.grpc.port}" if found.grpc.enabled else None
     llm, sentiment, recommendation = found.llm.llm, found.sentiment.sentiment, found.recommendation.recommendation
     silent = {"BENTOML_DO_NOT_TRACK": "True"}
     every = {
@@ -122,4 +126,4 @@ def make(found: Addresses, services: Sequence[str], key: str, state: Path) -> Pl
         ),
     }  # fmt: skip
     tasks = {name: str(model["task"]) for name, model in models["models"].items()}
-    return Plan(tuple(every[name] for name in services), gateway, admin, tasks)
+    return Plan(tuple(every[name] for name in services), gateway, grpc, admin, tasks)

@@ -17,7 +17,11 @@ SERVICES = ("gateway", "sentiment", "recommendation", "llm")
 """In the order in which they are stopped."""
 
 PORTS = {
-    "gateway": (("NARU_GATEWAY__HTTP__PORT", 8080), ("NARU_GATEWAY__ADMIN__PORT", 8082)),
+    "gateway": (
+        ("NARU_GATEWAY__HTTP__PORT", 8080),
+        ("NARU_GATEWAY__GRPC__PORT", 8081),
+        ("NARU_GATEWAY__ADMIN__PORT", 8082),
+    ),
     "llm": (("NARU_LLM__PORT", 8100),),
     "sentiment": (("NARU_SENTIMENT__PORT", 8200),),
     "recommendation": (("NARU_RECOMMENDATION__PORT", 8300),),

@@ -26,10 +26,11 @@ async def process(
     upstream: str, folder: Path, **variables: str
 ) -> AsyncIterator[tuple[asyncio.subprocess.Process, int, int]]:
     (folder / "registry.yaml").write_text(yaml.safe_dump(chat_registry(upstream)))
-    port, admin = free_ports(2)
+    port, grpc, admin = free_ports(3)
     environment = {
         **os.environ, "NARU_API_KEY": "k", "NARU_GATEWAY__REGISTRY": str(folder / "registry.yaml"),
-        "NARU_GATEWAY__HTTP__PORT": str(port), "NARU_GATEWAY__ADMIN__PORT": str(admin), **variables,
+        "NARU_GATEWAY__HTTP__PORT": str(port), "NARU_GATEWAY__GRPC__PORT": str(grpc),
+        "NARU_GATEWAY__ADMIN__PORT": str(admin), **variables,
     }  # fmt: skip
     running = await asyncio.create_subprocess_exec(sys.executable, "-m", "services.gateway", env=environment)
     try:

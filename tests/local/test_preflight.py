@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from services.gateway.settings import AdminSettings, HttpSettings
+from services.gateway.settings import AdminSettings, GrpcSettings, HttpSettings
 from services.llm.settings import LlmSection
 from services.local import preflight
 from services.recommendation.settings import RecommendationSection
@@ -20,6 +20,7 @@ def test_the_ports_are_those_of_the_services_settings() -> None:
     defaults = {variable: port for ports in preflight.PORTS.values() for variable, port in ports}
     assert defaults == {
         "NARU_GATEWAY__HTTP__PORT": HttpSettings().port,
+        "NARU_GATEWAY__GRPC__PORT": GrpcSettings().port,
         "NARU_GATEWAY__ADMIN__PORT": AdminSettings().port,
         "NARU_LLM__PORT": LlmSection().port,
         "NARU_SENTIMENT__PORT": SentimentSection().port,

@@ -46,7 +46,7 @@ class Run:
         self.said: list[str] = []
         self.told: list[str] = []
         self.ready = asyncio.Event()
-        plan = Plan(services, "http://127.0.0.1:9", admin, {})
+        plan = Plan(services, "http://127.0.0.1:9", None, admin, {})
         self.supervisor = Supervisor(
             plan, lambda n, line: self.said.append(f"{n}: {line}"), self.told.append, self.ready.set
         )

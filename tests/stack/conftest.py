@@ -23,6 +23,7 @@ KEY = "naru-stack-test"
 @dataclass(frozen=True)
 class Stack:
     gateway: str
+    grpc: str
     admin: str
     llm: str
 
@@ -37,10 +38,11 @@ class Stack:
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     home = tmp_path_factory.mktemp("stack")
-    http, admin, llm, sentiment, recommendation = free_ports(5)
+    http, grpc, admin, llm, sentiment, recommendation = free_ports(6)
     environment = {
         **os.environ, "NARU_API_KEY": KEY, "XDG_STATE_HOME": str(home / "state"),
-        "NARU_GATEWAY__HTTP__PORT": str(http), "NARU_GATEWAY__ADMIN__PORT": str(admin),
+        "NARU_GATEWAY__HTTP__PORT": str(http), "NARU_GATEWAY__GRPC__PORT": str(grpc),
+        "NARU_GATEWAY__ADMIN__PORT": str(admin),
         "NARU_LLM__PORT": str(llm), "NARU_SENTIMENT__PORT": str(sentiment),
         "NARU_RECOMMENDATION__PORT": str(recommendation),
     }  # fmt: skip
@@ -50,7 +52,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             [*naru, "up", "--detach"], env=environment, capture_output=True, text=True, timeout=900, check=False
         )
         assert up.returncode == 0, f"naru up failed:\n{up.stdout[-4000:]}\n{up.stderr[-4000:]}"
-        yield Stack(f"http://127.0.0.1:{http}", f"http://127.0.0.1:{admin}", f"http://127.0.0.1:{llm}")
+        yield Stack(
+            f"http://127.0.0.1:{http}", f"127.0.0.1:{grpc}", f"http://127.0.0.1:{admin}", f"http://127.0.0.1:{llm}"
+        )
     finally:
         down = subprocess.run(
             [*naru, "down"], env=environment, capture_output=True, text=True, timeout=120, check=False

@@ -39,6 +39,8 @@ class HealthServicer:
             if status != last:
                 await context.write(HealthCheckResponse(status=status))
                 last = status
+            if self._drain.draining:
+                return
             await asyncio.sleep(PACE)
 
     async def List(self, request: HealthListRequest, context: Context) -> HealthListResponse:  # noqa: ARG002, N802

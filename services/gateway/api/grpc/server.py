@@ -1,5 +1,6 @@
 """The gRPC port: its services, its limits and its life."""
 
+import asyncio
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
@@ -65,6 +66,7 @@ class GrpcServer:
     def __init__(self, settings: GrpcSettings, door: Door, failures: Failures, fleet: Fleet, drain: Drain) -> None:
         self._settings, self._door, self._failures, self._fleet, self._drain = settings, door, failures, fleet, drain
         self._server: grpc.aio.Server | None = None
+        self._retiring: asyncio.Task[None] | None = None
         self.port: int | None = None
         """The port in use, once started."""
 
@@ -85,10 +87,15 @@ class GrpcServer:
             raise GrpcError(f"gRPC cannot listen on {address}: is the port taken?") from None
         await server.start()
 
-    async def stop(self) -> None:
-        """Give what still runs (watches of health, calls nobody reads) a moment, then end it."""
+    def retire(self, limit: float) -> None:
+        """Take no new connections and tell clients to leave theirs; what runs may go on for `limit` seconds."""
         if self._server is not None:
-            await self._server.stop(0.5)
+            self._retiring = asyncio.create_task(self._server.stop(limit))
+
+    async def stop(self) -> None:
+        """End what is left: the calls that nobody reads."""
+        if self._server is not None:
+            await self._server.stop(None)
 
     def _register(self, server: grpc.aio.Server) -> None:
         served = services(self._settings)

@@ -61,15 +61,15 @@ class Gateway:
     log: RequestLog
 
 
-def build(settings: GatewaySection, authenticator: Authenticator) -> Gateway:
-    """Everything that runs, from settings. Raises RegistryError."""
+def build(settings: GatewaySection, authenticator: Authenticator, seed: int | None = None) -> Gateway:
+    """Everything that runs, from settings; with `seed`, routing draws the same each time. Raises RegistryError."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
     metrics = Metrics(registry)
     log = RequestLog(sys.stderr, enabled=logging.getLevelNamesMapping()[settings.log_level] <= logging.INFO)
-    fleet = Fleet(load(settings.registry), seeded())
+    fleet = Fleet(load(settings.registry), seeded(seed))
     for endpoint in fleet.endpoints():
         metrics.watch(endpoint)
     drain = Drain(settings.drain.retry_after)

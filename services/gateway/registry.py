@@ -4,6 +4,7 @@ The YAML's shape is the same on a laptop and in a cluster; see `load`.
 """
 
 import re
+from collections import Counter
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
@@ -70,6 +71,14 @@ class Version(Section):
     """Where this version answers: `http://host:port` each."""
     weight: int = Field(default=100, ge=0)
     """This version's share of the traffic, relative to the other versions' weights."""
+    mirror: float = Field(default=0, ge=0, le=100)
+    """Percent of the model's requests that this version gets a copy of; its answers are dropped and measured."""
+
+    @model_validator(mode="after")
+    def _a_shadow_answers_nobody(self) -> Self:
+        if self.mirror and self.weight:
+            raise ValueError("a version that mirrors takes no share of the traffic: give it weight 0")
+        return self
 
 
 class Role(Section):
@@ -88,11 +97,41 @@ class Slo(Section):
     availability: float | None = Field(default=None, gt=0, le=100)
 
 
+class Weights(Section):
+    """How much each score counts when an endpoint is picked; 0 leaves it out. See docs/routing.md."""
+
+    in_flight: float = Field(default=1.0, ge=0)
+    """Few requests of this gateway's at the endpoint."""
+    queue: float = Field(default=1.0, ge=0)
+    """Few requests waiting in its engine."""
+    kv_cache: float = Field(default=0.5, ge=0)
+    """Room in its engine's KV cache."""
+    prefix: float = Field(default=3.0, ge=0)
+    """It served a prompt that began alike."""
+    session: float = Field(default=8.0, ge=0)
+    """It is the session's own."""
+    adapter: float = Field(default=2.0, ge=0)
+    """It has the adapter loaded."""
+
+
+class Routing(Section):
+    weights: Weights = Weights()
+    spread: float = Field(default=1.25, ge=1)
+    """Prefix and session attract to no endpoint that has more than this many times the mean load."""
+    choices_above: int = Field(default=16, ge=2)
+    """With more candidates than this, two drawn at random are compared instead of all."""
+    prefix_blocks: int = Field(default=32_768, ge=1)
+    """Blocks of 512 bytes of prompts that are remembered, about 200 bytes of memory each."""
+
+
 class Model(Section):
     task: Task
     versions: dict[Name, Version] = Field(min_length=1)
     role: Role = Role()
     slo: Slo = Slo()
+    adapters: tuple[Name, ...] = ()
+    """LoRA adapters of this model that its engines serve; each may be asked for by its name, like a model."""
+    routing: Routing = Routing()
 
     @model_validator(mode="after")
     def _some_version_takes_traffic(self) -> Self:
@@ -103,6 +142,14 @@ class Model(Section):
 
 class Registry(Section):
     models: dict[Name, Model] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _names_are_distinct(self) -> Self:
+        adapters = [adapter for model in self.models.values() for adapter in model.adapters]
+        twice = [name for name, count in Counter([*self.models, *adapters]).items() if count > 1]
+        if twice:
+            raise ValueError(f"{twice[0]!r} names more than one model or adapter")
+        return self
 
     def default(self, task: Task) -> str | None:
         """The first model of a task: what a request that names none gets."""

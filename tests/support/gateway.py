@@ -63,8 +63,9 @@ def _port(server: Server) -> int:
 
 @contextlib.asynccontextmanager
 async def running(
-    registry: dict[str, Any], folder: Path, *, keys: list[Key] | None = None, healthy: bool = True, **settings: Any
-) -> AsyncIterator[Running]:
+    registry: dict[str, Any], folder: Path, *, keys: list[Key] | None = None, healthy: bool = True,
+    seed: int | None = None, **settings: Any,
+) -> AsyncIterator[Running]:  # fmt: skip
     """A gateway for this registry; with `healthy`, it is handed over once every endpoint passed its check."""
     path = folder / "registry.yaml"
     path.write_text(yaml.safe_dump(registry), encoding="utf-8")
@@ -78,7 +79,7 @@ async def running(
             "upstream": {"health_interval": 0.1, **settings.get("upstream", {})},
         }
     )
-    gateway = build(section, Authenticator([development_key(KEY), *(keys or [])]))
+    gateway = build(section, Authenticator([development_key(KEY), *(keys or [])]), seed)
     tasks = [asyncio.create_task(gateway.clients.serve()), asyncio.create_task(gateway.admin.serve())]
     health = asyncio.create_task(gateway.health.run())
     await gateway.grpc.start()

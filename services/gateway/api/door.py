@@ -11,6 +11,7 @@ from services.gateway.relay.gather import Gathered, Whole
 from services.gateway.relay.relay import Carrier, Relay, RelayContext
 from services.gateway.routing.fleet import ModelPool
 from services.gateway.routing.hints import ANYWHERE, Hints
+from services.gateway.routing.prefixes import BLOCK
 from services.gateway.upstream.request import Header
 
 JSON = (b"content-type", b"application/json")
@@ -30,6 +31,8 @@ class Order:
     body: bytes
     stream: bool = False
     hide_usage: bool = False
+    prompt: bytes = b""
+    """The JSON name, quotes included, at which the prompt begins; empty where prompts are not worth comparing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +61,15 @@ class Door:
 
     def call(self, admitted: Admitted, pool: ModelPool, order: Order) -> Call:
         """Raises UnknownVersion."""
-        pool.check(admitted.hints)
+        hints = admitted.hints
+        pool.check(hints)
+        if order.prompt and len(order.body) > BLOCK:
+            hints = hints.about(order.body, order.prompt)
         return Call(
             operation=order.operation, dialect=order.dialect, pool=pool, path=order.path, body=order.body,
             headers=(*self._fixed, *admitted.passed, (b"x-request-id", admitted.request_id.encode())),
             stream=order.stream, hide_usage=order.hide_usage, tenant=admitted.principal.tenant,
-            request_id=admitted.request_id, received=admitted.received, hints=admitted.hints,
+            request_id=admitted.request_id, received=admitted.received, hints=hints,
         )  # fmt: skip
 
     def open(self, call: Call, carrier: Carrier) -> Relay:

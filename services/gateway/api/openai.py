@@ -36,7 +36,7 @@ def openai_router(edge: HttpEdge) -> APIRouter:
     @router.get("/v1/models/{model:path}", summary="One model")
     async def get_model(request: Request, model: str, _: documented) -> dict[str, Any]:
         pools = edge.gate.visible(edge.enter(request))
-        pool = next((pool for pool in pools if pool.name == model), None)
+        pool = next((pool for pool in pools if pool.served_name == model), None)
         if pool is None:
             raise UnknownModel("no such model; GET /v1/models lists what this key may use", param="model")
         return _model(pool, started)
@@ -68,6 +68,7 @@ def _documented(operation: Operation) -> dict[str, Any]:
 def _model(pool: ModelPool, started: int) -> dict[str, Any]:
     versions = list(dict.fromkeys(endpoint.version for endpoint in pool.endpoints))
     return {
-        "id": pool.name, "object": "model", "created": started, "owned_by": "naru",
+        "id": pool.served_name, "object": "model", "created": started, "owned_by": "naru",
         "task": str(pool.task), "versions": versions, "ready": pool.ready,
+        **({"parent": pool.name} if pool.adapter else {}),
     }  # fmt: skip

@@ -37,17 +37,17 @@ class Gate:
         """A model of whatever task. Raises Draining, UnknownModel, PermissionDenied."""
         self._drain.check()  # draining may have begun while the body came in
         pool = self.served(name)
-        if not principal.may_use(pool.name):
-            raise PermissionDenied(f"this API key may not use model {pool.name!r}", param="model")
+        if not principal.may_use(pool.served_name):
+            raise PermissionDenied(f"this API key may not use model {pool.served_name!r}", param="model")
         return pool
 
     def served(self, name: str) -> ModelPool:
         """A model, whoever asks. Raises UnknownModel."""
-        pool = self._fleet.models.get(name)
+        pool = self._fleet.served.get(name)
         if pool is None:
             raise UnknownModel(f"model {name[:LONGEST_NAME]!r} does not exist; {_LISTED}", param="model")
         return pool
 
     def visible(self, principal: Principal) -> list[ModelPool]:
-        """The models a key may use, in the registry's order."""
-        return [pool for name, pool in self._fleet.models.items() if principal.may_use(name)]
+        """The models a key may use, in the registry's order, then the adapters."""
+        return [pool for name, pool in self._fleet.served.items() if principal.may_use(name)]

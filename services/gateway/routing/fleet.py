@@ -1,19 +1,17 @@
 """The fleet: every configured model with its endpoints, built from the registry."""
 
 import random
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from services.common.errors import UnknownVersion
-from services.gateway.registry import Registry, Role, Slo, Task
+from services.gateway.registry import Model, Registry, Role, Slo, Task
 from services.gateway.routing.hints import Hints
-from services.gateway.routing.pick import pick
+from services.gateway.routing.pick import Picker
 from services.gateway.upstream.endpoint import Endpoint
 
 HEALTH_PATHS = {Task.CHAT: "/health", Task.EMBEDDING: "/health"}
 """vLLM answers `/health` only while its engine lives; every other task runs on BentoML, which has `/readyz`."""
-
-
 LONGEST_NAME = 128
 """Characters of a client's word that an error repeats."""
 
@@ -28,42 +26,58 @@ class ModelPool:
     slo: Slo
     endpoints: tuple[Endpoint, ...]
     """Version by version, in the registry's order."""
-    draw: random.Random
+    shadows: Mapping[str, float]
+    """Versions that get a copy of requests and answer nobody who does not name them: percent of the requests."""
+    picker: Picker
+    adapter: str | None = None
+    """The LoRA adapter that is asked for; it shares all the rest with its model."""
+
+    @property
+    def served_name(self) -> str:
+        """What clients ask for."""
+        return self.adapter or self.name
 
     def check(self, hints: Hints) -> None:
         """Raises UnknownVersion."""
         wanted = hints.version
         if wanted is not None and all(endpoint.version != wanted for endpoint in self.endpoints):
             raise UnknownVersion(
-                f"model {self.name!r} has no version {wanted[:LONGEST_NAME]!r}; GET /v1/models/{self.name} lists those "
-                "that the header x-naru-version or the path may name",
+                f"model {self.served_name!r} has no version {wanted[:LONGEST_NAME]!r}; the header x-naru-version or "
+                f"the path may name those that GET /v1/models/{self.served_name} lists",
                 param="x-naru-version",
             )
 
     def pick(self, hints: Hints, tried: frozenset[Endpoint]) -> Endpoint | None:
-        return pick(self.endpoints, hints, tried, self.draw)
+        return self.picker.pick(hints, self.adapter, tried)
 
     @property
     def ready(self) -> bool:
-        return any(endpoint.healthy for endpoint in self.endpoints)
+        return any(endpoint.healthy and endpoint.version not in self.shadows for endpoint in self.endpoints)
 
 
 class Fleet:
     def __init__(self, registry: Registry, draw: random.Random) -> None:
         self.registry = registry
-        self.models = {
-            name: ModelPool(
-                name, model.task, model.role, model.slo,
-                tuple(
-                    Endpoint(name, label, url, version.weight, HEALTH_PATHS.get(model.task, "/readyz"))
-                    for label, version in model.versions.items()
-                    for url in version.endpoints
-                ),
-                draw,
-            )
+        self.models = {name: _pool(name, model, draw) for name, model in registry.models.items()}
+        adapters = {
+            adapter: replace(self.models[name], adapter=adapter)
             for name, model in registry.models.items()
-        }  # fmt: skip
+            for adapter in model.adapters
+        }
+        self.served = self.models | adapters
+        """Everything that can be asked for."""
 
     def endpoints(self) -> Iterator[Endpoint]:
         for model in self.models.values():
             yield from model.endpoints
+
+
+def _pool(name: str, model: Model, draw: random.Random) -> ModelPool:
+    endpoints = tuple(
+        Endpoint(name, label, url, version.weight, HEALTH_PATHS.get(model.task, "/readyz"))
+        for label, version in model.versions.items()
+        for url in version.endpoints
+    )
+    shadows = {label: version.mirror for label, version in model.versions.items() if version.mirror}
+    picker = Picker(endpoints, shadows, model.routing, draw)
+    return ModelPool(name, model.task, model.role, model.slo, endpoints, shadows, picker)

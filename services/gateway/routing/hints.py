@@ -20,6 +20,9 @@ class Hints:
     prompt: bytes = b""
     """The JSON name, quotes included, at which the prompt begins in `body`."""
 
+    def about(self, body: bytes, prompt: bytes) -> "Hints":
+        return Hints(self.version, self.session, body, prompt)
+
 
 ANYWHERE = Hints()
 HINT_HEADERS = frozenset({VERSION_HEADER, SESSION_HEADER})

@@ -1,45 +1,117 @@
-"""WHERE a request runs: filter, score, pick. Pure functions on a snapshot: no clock, socket or metric inside."""
+"""WHERE a request runs: filter, score, pick. No clock, socket or metric inside."""
 
 import random
-from collections.abc import Collection, Iterable, Sequence
-from itertools import groupby
-from operator import attrgetter
+from collections.abc import Collection, Sequence
+from typing import TypeVar
 
+from services.gateway.registry import Routing
+from services.gateway.routing import scorers
+from services.gateway.routing.filters import candidates, weighted_version
 from services.gateway.routing.hints import Hints
+from services.gateway.routing.prefixes import Chain, PrefixMemory, chain
 from services.gateway.upstream.endpoint import Endpoint
+from services.gateway.upstream.vitals import Vitals
+
+T = TypeVar("T")
+
+Standing = tuple[list[Vitals | None], list[float]]
+"""Vitals of some endpoints, and what they are worth."""
 
 
-def candidates(endpoints: Iterable[Endpoint], tried: Collection[Endpoint]) -> list[Endpoint]:
-    """Filter: not tried yet for this request, healthy and not ejected; the ejected where only they are left."""
-    able = [endpoint for endpoint in endpoints if endpoint.available and endpoint not in tried]
-    return able or [endpoint for endpoint in endpoints if endpoint.healthy and endpoint not in tried]
+class Picker:
+    """Picks among one model's endpoints. All it remembers is which prompts each was given."""
 
+    def __init__(
+        self, endpoints: Sequence[Endpoint], shadows: Collection[str], routing: Routing, draw: random.Random
+    ) -> None:
+        self._answering = [endpoint for endpoint in endpoints if endpoint.version not in shadows]
+        self._versions = {
+            version: [endpoint for endpoint in endpoints if endpoint.version == version]
+            for version in dict.fromkeys(endpoint.version for endpoint in endpoints)
+        }
+        self._one_version = len({endpoint.version for endpoint in self._answering}) == 1
+        self._routing, self._weights, self._draw = routing, routing.weights, draw
+        self._memory = PrefixMemory(endpoints, routing.prefix_blocks)
+        self._places = {endpoint: scorers.digest(endpoint.url) for endpoint in endpoints}
+        self._standing: dict[str, Standing] = {}
 
-def weighted_version(endpoints: Sequence[Endpoint], draw: random.Random) -> list[Endpoint]:
-    """The endpoints of one version, drawn by the versions' weights among those that have a candidate.
+    def pick(self, hints: Hints, adapter: str | None, tried: Collection[Endpoint]) -> Endpoint | None:
+        """The endpoint for a request, or None where none is healthy and untried."""
+        able = self._able(hints, tried)
+        if len(able) < 2:
+            return able[0] if able else None
+        blocks = chain(hints, adapter) if hints.body and self._weights.prefix else []
+        if len(able) > self._routing.choices_above:
+            able = self._few(able, hints, adapter, blocks)
+        chosen = able[self._best(self._scores(able, hints, adapter, blocks))]
+        if blocks:
+            self._memory.learn(blocks, chosen)
+        return chosen
 
-    A version of weight 0 is drawn only where no other has a candidate.
-    """
-    versions = [list(group) for _, group in groupby(endpoints, key=attrgetter("version"))]
-    weights = [group[0].weight for group in versions]
-    if not any(weights):
-        return versions[0]
-    return draw.choices(versions, weights)[0]
+    def _able(self, hints: Hints, tried: Collection[Endpoint]) -> Sequence[Endpoint]:
+        if hints.version is not None:
+            return candidates(self._versions.get(hints.version, ()), tried)
+        able = candidates(self._answering, tried)
+        if self._one_version or len(able) < 2:
+            return able
+        # A session stays with its version: half a conversation with another model would be felt.
+        point = scorers.point(hints.session) if hints.session else self._draw.random()
+        return weighted_version(able, point)
 
+    def _few(self, able: Sequence[Endpoint], hints: Hints, adapter: str | None, blocks: Chain) -> Sequence[Endpoint]:
+        """Two at random, and those that the request is drawn to.
 
-def least_in_flight(endpoints: Sequence[Endpoint], draw: random.Random) -> Endpoint:
-    """Score: requests in flight, fewest first; equals are drawn from, so that no endpoint is always the first."""
-    fewest = min(endpoint.in_flight for endpoint in endpoints)
-    return draw.choice([endpoint for endpoint in endpoints if endpoint.in_flight == fewest])
+        "The power of two choices in randomized load balancing" (Mitzenmacher, 2001).
+        """
+        few = [self._any(able), self._any(able)]
+        if blocks:
+            depths = self._memory.matched(blocks, able)
+            longest = max(depths)
+            deepest = [endpoint for endpoint, depth in zip(able, depths, strict=True) if depth == longest]
+            few += [self._any(deepest), self._any(deepest)]
+        if hints.session:
+            few.append(scorers.session_owner(able, self._places, hints.session, self._routing.spread))
+        if adapter:
+            few += [e for e in able if e.vitals is not None and adapter in e.vitals.adapters][:2]
+        return list(dict.fromkeys(few))
 
+    def _scores(self, able: Sequence[Endpoint], hints: Hints, adapter: str | None, blocks: Chain) -> Sequence[float]:
+        """Every score that can tell these endpoints apart for this request, by its weight and added up."""
+        weights, spread = self._weights, self._routing.spread
+        vitals = [endpoint.vitals for endpoint in able]
+        if not (adapter or blocks or hints.session or any(vitals)):
+            return [-endpoint.in_flight for endpoint in able]  # one score alone: its order is enough
+        scores = scorers.weighted(weights.in_flight, scorers.in_flight(able))
+        if any(vitals):
+            scores = scorers.added(scores, self._worth(able[0].version, vitals))
+        if adapter:
+            scores = scorers.added(scores, scorers.weighted(weights.adapter, scorers.adapter(vitals, adapter)))
+        if blocks:
+            served = scorers.prefix(self._memory.matched(blocks, able), len(blocks), able, spread)
+            scores = scorers.added(scores, scorers.weighted(weights.prefix, served))
+        if hints.session:
+            own = scorers.session(able, self._places, hints.session, spread)
+            scores = scorers.added(scores, scorers.weighted(weights.session, own))
+        return scores
 
-def pick(
-    endpoints: Iterable[Endpoint], hints: Hints, tried: Collection[Endpoint], draw: random.Random
-) -> Endpoint | None:
-    """The endpoint for a request, or None where none is healthy and untried. `endpoints` come version by version."""
-    able = candidates(endpoints, tried)
-    if hints.version is not None:
-        able = [endpoint for endpoint in able if endpoint.version == hints.version]
-    if not able:
-        return None
-    return least_in_flight(weighted_version(able, draw), draw)
+    def _worth(self, version: str, vitals: list[Vitals | None]) -> list[float]:
+        """Queue and KV-cache scores: they change with a scrape, not with a request."""
+        known = self._standing.get(version)
+        if known is not None and known[0] == vitals:
+            return known[1]
+        queue, room = scorers.queue(vitals), scorers.kv_cache(vitals)
+        worth = scorers.added(
+            scorers.weighted(self._weights.queue, queue), scorers.weighted(self._weights.kv_cache, room)
+        )
+        self._standing[version] = (vitals, worth)
+        return worth
+
+    def _best(self, scores: Sequence[float]) -> int:
+        """Where the highest score is; equals are drawn from, so that no endpoint is always the first."""
+        best = max(scores)
+        if scores.count(best) == 1:
+            return scores.index(best)
+        return self._any([index for index, score in enumerate(scores) if score == best])
+
+    def _any(self, some: Sequence[T]) -> T:
+        return some[int(self._draw.random() * len(some))]

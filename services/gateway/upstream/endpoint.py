@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from services.gateway.upstream.circuit import Circuit
+from services.gateway.upstream.vitals import Vitals
 
 if TYPE_CHECKING:
     from services.gateway.upstream.connection import Connection
@@ -23,6 +24,8 @@ class Endpoint:
     circuit: Circuit = field(default_factory=Circuit)
     busy_until: float = 0.0
     """`time.monotonic()` until which it wants no further request, by its own word (429)."""
+    vitals: Vitals | None = None
+    """What its engine said of itself; None where it says nothing, or has not for too long."""
     idle: "list[Connection]" = field(default_factory=list)
     """Kept-alive connections, the one used last at the end."""
     host: str = field(init=False)

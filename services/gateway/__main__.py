@@ -47,6 +47,7 @@ from services.gateway.settings import DevelopmentKey, GatewaySection, Settings
 from services.gateway.upstream.endpoint import Endpoint
 from services.gateway.upstream.health import HealthChecker
 from services.gateway.upstream.limits import Limits
+from services.gateway.upstream.scrape import Scraper
 
 logger = logging.getLogger("naru.gateway")
 
@@ -57,8 +58,15 @@ class Gateway:
     grpc: GrpcServer
     admin: Server
     health: HealthChecker
+    scraper: Scraper
     drain: Drain
     log: RequestLog
+
+    async def watch(self) -> None:
+        """Keep what is known of the endpoints fresh, for ever."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.health.run())
+            group.create_task(self.scraper.run())
 
 
 def build(settings: GatewaySection, authenticator: Authenticator, seed: int | None = None) -> Gateway:
@@ -91,6 +99,7 @@ def build(settings: GatewaySection, authenticator: Authenticator, seed: int | No
             http="httptools", **options,
         )),
         health=HealthChecker(fleet.endpoints(), settings.upstream.health_interval, settings.upstream.health_timeout),
+        scraper=Scraper(fleet.compared(), settings.routing.scrape_interval, settings.routing.scrape_stale),
         drain=drain,
         log=log,
     )  # fmt: skip
@@ -121,19 +130,19 @@ async def serve(gateway: Gateway, settings: GatewaySection) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    health = asyncio.create_task(gateway.health.run())
+    watch = asyncio.create_task(gateway.watch())
     servers = [asyncio.create_task(server.serve()) for server in (gateway.clients, gateway.admin)]
     # What was built at start lives as long as the process: the collector need not look at it again.
     gc.collect()
     gc.freeze()
     stopping = asyncio.create_task(stop.wait())
     # A server that ends by itself (a taken port) ends the process too.
-    await asyncio.wait([stopping, health, *servers], return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait([stopping, watch, *servers], return_when=asyncio.FIRST_COMPLETED)
     await _drain(gateway, settings)
     await gateway.grpc.stop()
     for server in (gateway.clients, gateway.admin):
         server.should_exit = True
-    health.cancel()
+    watch.cancel()
     stopping.cancel()
     await asyncio.gather(*servers)
     gateway.log.flush()

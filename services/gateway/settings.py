@@ -108,6 +108,13 @@ class UpstreamSettings(Section):
     """Bearer key sent to every endpoint, where the engines ask for one."""
 
 
+class RoutingSettings(Section):
+    scrape_interval: float = Field(default=1.0, gt=0)
+    """Seconds between two reads of an engine's `/metrics`, where a version has more than one endpoint."""
+    scrape_stale: float = Field(default=5.0, gt=0)
+    """Seconds after which what an engine said of its load counts no more."""
+
+
 class KeySettings(Section):
     file: Path | None = None
     """YAML file of API keys, each stored as the hex SHA-256 of the key."""
@@ -129,6 +136,7 @@ class GatewaySection(Section):
     grpc: GrpcSettings = GrpcSettings()
     admin: AdminSettings = AdminSettings()
     upstream: UpstreamSettings = UpstreamSettings()
+    routing: RoutingSettings = RoutingSettings()
     keys: KeySettings = KeySettings()
     drain: DrainSettings = DrainSettings()
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")

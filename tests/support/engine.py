@@ -85,6 +85,11 @@ async def hello(_: Received, wire: Wire) -> None:
 class Engine:
     script: Script = hello
     healthy: bool = True
+    page: bytes = b""
+    """`/metrics`."""
+    scrape_seconds: float = 0.0
+    """How long it takes."""
+    scrapes: int = 0
     port: int = 0
     received: list[Received] = field(default_factory=list)
     connections: int = 0
@@ -100,6 +105,11 @@ class Engine:
         self.connections += 1
         try:
             while (request := await _read(reader)) is not None:
+                if request.path == "/metrics":
+                    self.scrapes += 1
+                    await asyncio.sleep(self.scrape_seconds)
+                    await Wire(writer).whole(200, self.page)
+                    continue
                 if request.method == "GET":
                     await Wire(writer).whole(200 if self.healthy else 503, {})
                     continue

@@ -81,7 +81,7 @@ async def running(
     )
     gateway = build(section, Authenticator([development_key(KEY), *(keys or [])]), seed)
     tasks = [asyncio.create_task(gateway.clients.serve()), asyncio.create_task(gateway.admin.serve())]
-    health = asyncio.create_task(gateway.health.run())
+    watch = asyncio.create_task(gateway.watch())
     await gateway.grpc.start()
     async with asyncio.timeout(10):
         while not (gateway.clients.started and gateway.admin.started):
@@ -94,6 +94,6 @@ async def running(
             yield Running(gateway, client, port, _port(gateway.admin))
         finally:
             gateway.clients.should_exit = gateway.admin.should_exit = True
-            health.cancel()
+            watch.cancel()
             await gateway.grpc.stop()
-            await asyncio.gather(*tasks, health, return_exceptions=True)
+            await asyncio.gather(*tasks, watch, return_exceptions=True)

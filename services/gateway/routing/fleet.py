@@ -1,6 +1,7 @@
 """The fleet: every configured model with its endpoints, built from the registry."""
 
 import random
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -70,6 +71,12 @@ class Fleet:
     def endpoints(self) -> Iterator[Endpoint]:
         for model in self.models.values():
             yield from model.endpoints
+
+    def compared(self) -> Iterator[Endpoint]:
+        """The endpoints of language models that are picked from several: what their engines say matters."""
+        for model in self.models.values():
+            versions = Counter(endpoint.version for endpoint in model.endpoints)
+            yield from (e for e in model.endpoints if versions[e.version] > 1 and model.task in HEALTH_PATHS)
 
 
 def _pool(name: str, model: Model, draw: random.Random) -> ModelPool:

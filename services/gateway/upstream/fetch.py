@@ -1,0 +1,56 @@
+"""A GET of the gateway's own: health checks and scrapes."""
+
+import asyncio
+
+from services.common.errors import UpstreamError
+from services.gateway.upstream.endpoint import Endpoint
+from services.gateway.upstream.exchange import Exchange, Headers
+from services.gateway.upstream.limits import Limits
+from services.gateway.upstream.request import encode
+
+LONGEST = 4 * 2**20
+"""Bytes of a page; vLLM's `/metrics` has about 100,000."""
+
+
+def within(seconds: float) -> Limits:
+    """The limits of a GET; its connection is not kept."""
+    return Limits(connect=seconds, first_byte=seconds, idle=seconds, total=seconds, keep_alive=0.001)
+
+
+async def fetch(endpoint: Endpoint, path: str, limits: Limits) -> tuple[int, bytes]:
+    """Status and body. Raises UpstreamError, also where the body is longer than `LONGEST`."""
+    page = _Page()
+    request = encode("GET", path, endpoint, [(b"connection", b"close")], b"")
+    # No request of a client's: it has an endpoint of its own, and so is not in flight and takes no kept connection.
+    stand_in = Endpoint(endpoint.model, endpoint.version, endpoint.url, 0, endpoint.health_path)
+    exchange = Exchange(stand_in, request, page, limits)
+    exchange.start()
+    try:
+        return await page.answer
+    finally:
+        exchange.cancel()
+
+
+class _Page:
+    """The sink."""
+
+    def __init__(self) -> None:
+        self.answer: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
+        self._status = 0
+        self._body = bytearray()
+
+    def on_head(self, status: int, headers: Headers) -> None:  # noqa: ARG002 - a sink's signature
+        self._status = status
+
+    def on_data(self, data: bytes) -> None:
+        self._body += data
+        if len(self._body) > LONGEST:
+            self.on_fail(UpstreamError(f"the page is longer than {LONGEST} bytes"))
+
+    def on_end(self) -> None:
+        if not self.answer.done():
+            self.answer.set_result((self._status, bytes(self._body)))
+
+    def on_fail(self, error: UpstreamError) -> None:
+        if not self.answer.done():
+            self.answer.set_exception(error)

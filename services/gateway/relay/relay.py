@@ -82,7 +82,7 @@ class Relay:
         self._metrics = context.metrics
         self._meter = Meter(call)
         self._splitter = EventSplitter(context.max_event)
-        limits = context.limits if call.stream else context.limits.unstreamed()
+        limits = context.limits if call.stream else context.limits.unstreamed
         self._dispatch = Dispatch(call.pool, call.hints, self._encode, self, limits, context.retries)
         self._status = 0
         self._headers: Headers = []
@@ -271,10 +271,7 @@ class Relay:
     def headers(self) -> Headers:
         """Which model, version and endpoint answered."""
         endpoint = self._dispatch.endpoint
-        named = [(b"x-naru-model", self._call.pool.name.encode())]
-        if endpoint is not None:
-            named += [(b"x-naru-version", endpoint.version.encode()), (b"x-naru-endpoint", endpoint.authority.encode())]
-        return named
+        return [(b"x-naru-model", self._call.pool.name.encode())] if endpoint is None else endpoint.names
 
     def _encode(self, endpoint: Endpoint) -> bytes:
         self._meter.request_sent()

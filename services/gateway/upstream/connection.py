@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 MAX_HEAD = 64 * 2**10
 """Bytes of status line and headers accepted from an endpoint."""
+_FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 
 
 class Connection(asyncio.Protocol):
@@ -26,31 +27,30 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, endpoint: Endpoint, keep_alive: float) -> None:
         self.endpoint = endpoint
-        self.keep_alive = keep_alive
         self.exchange: Exchange | None = None
         self.uses = 0
+        self._keep_alive = keep_alive
         self._parser = httptools.HttpResponseParser(self)
-        self._expiry: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+        self._idle_since = 0.0
+        self._pace = keep_alive
+        self._timer: asyncio.TimerHandle | None = None
         self._reset()
 
     def _reset(self) -> None:
         self._headers: list[tuple[bytes, bytes]] = []
         self._head_size = 0
         self._body: list[bytes] = []
-        self._framed = False
-        self._answered = False
-        self._complete = False
-        self._reusable = False
-        self._surplus = False
+        self._framed = self._answered = self._complete = self._reusable = self._surplus = False
 
     def carry(self, exchange: "Exchange") -> None:
         """Send the exchange's request; its answer goes to the exchange."""
-        if self._expiry is not None:
-            self._expiry.cancel()
-            self._expiry = None
-        self._reset()
+        if self.uses:
+            self._reset()
         self.uses += 1
         self.exchange = exchange
+        if exchange.limits.pace < self._pace:
+            self._watch(exchange.limits.pace)
         self.transport.write(exchange.request)
 
     def release(self) -> None:
@@ -58,10 +58,27 @@ class Connection(asyncio.Protocol):
         self.exchange = None
         self.transport.abort()
 
+    def _watch(self, pace: float) -> None:
+        """One timer for the connection's life looks at the clock now and then: to arm one for each request, and to move
+        it with each piece of an answer, would cost more than the request and the piece do."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._pace = pace
+        self._timer = self._loop.call_later(pace, self._look)
+
+    def _look(self) -> None:
+        self._watch(self._pace)
+        if self.exchange is not None:
+            self.exchange.check()
+        elif self._loop.time() >= self._idle_since + self._keep_alive:
+            self.transport.close()
+
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
+        self._idle_since = self._loop.time()
+        self._watch(self._pace)
 
     def data_received(self, data: bytes) -> None:
         exchange = self.exchange
@@ -77,20 +94,21 @@ class Connection(asyncio.Protocol):
         if not self._answered and self._head_size + len(data) > MAX_HEAD:
             self._fail("sent too large a head")
             return
-        if self._body:
-            body, self._body = self._body, []
+        body = self._body
+        if body:
+            self._body = []
             exchange.on_data(body[0] if len(body) == 1 else b"".join(body))
         if self._complete and self.exchange is exchange:
-            self._finish()
+            self._finish(exchange)
 
     def eof_received(self) -> bool:
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         if self in self.endpoint.idle:
             self.endpoint.idle.remove(self)
-        if self._expiry is not None:
-            self._expiry.cancel()
         exchange, self.exchange = self.exchange, None
         if exchange is None:
             return
@@ -110,15 +128,15 @@ class Connection(asyncio.Protocol):
         if self._complete:
             return
         name = name.lower()
-        if name in (b"content-length", b"transfer-encoding"):
+        if name in _FRAMING:
             self._framed = True
         self._headers.append((name, value))
         self._head_size += len(name) + len(value) + 4
 
     def on_headers_complete(self) -> None:
-        status = self._parser.get_status_code()
         if self._complete:
             return
+        status = self._parser.get_status_code()
         if status < 200:  # an interim answer: the final one follows
             self._headers, self._framed = [], False
             return
@@ -131,17 +149,16 @@ class Connection(asyncio.Protocol):
             self._body.append(data)
 
     def on_message_complete(self) -> None:
-        if self._parser.get_status_code() >= 200 and not self._complete:
+        if self._answered and not self._complete:
             self._complete = True
             # llhttp answers this inside the callback only; asked later it says no.
             self._reusable = self._parser.should_keep_alive()
 
-    def _finish(self) -> None:
-        exchange, self.exchange = self.exchange, None
-        assert exchange is not None
+    def _finish(self, exchange: "Exchange") -> None:
+        self.exchange = None
         if self._reusable and not self._surplus and not exchange.paused:
+            self._idle_since = self._loop.time()
             self.endpoint.idle.append(self)
-            self._expiry = asyncio.get_running_loop().call_later(self.keep_alive, self.transport.close)
         else:
             self.transport.close()
         exchange.on_end()

@@ -30,18 +30,22 @@ class Endpoint:
     """Kept-alive connections, the one used last at the end."""
     host: str = field(init=False)
     port: int = field(init=False)
+    authority: str = field(init=False)
+    """`host:port`, as the Host header, logs and labels say it."""
+    names: list[tuple[bytes, bytes]] = field(init=False)
+    """The headers that tell a client who answered."""
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
         self.host, self.port = parts.hostname or "", parts.port or 80
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        self.authority = f"{host}:{self.port}"
+        self.names = [
+            (b"x-naru-model", self.model.encode()), (b"x-naru-version", self.version.encode()),
+            (b"x-naru-endpoint", self.authority.encode()),
+        ]  # fmt: skip
 
     @property
     def available(self) -> bool:
         """Whether a request may go there: its health check passes, and its answers have not ejected it."""
         return self.healthy and (self.circuit.closed or self.circuit.admits())
-
-    @property
-    def authority(self) -> str:
-        """`host:port`, as the Host header, logs and labels say it."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"

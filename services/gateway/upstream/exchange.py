@@ -42,13 +42,11 @@ class Exchange:
         self._connecting: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
         self._began = False
-        self._started = self._heard = self._loop.time()
-        self._timer: asyncio.TimerHandle | None = None
+        self._started = self._heard = 0.0
 
     def start(self) -> None:
         self.endpoint.in_flight += 1
         self._started = self._heard = self._loop.time()
-        self._arm()
         if self.endpoint.idle:
             self._connection = self.endpoint.idle.pop()
             self._connection.carry(self)
@@ -146,44 +144,30 @@ class Exchange:
         sink, self._sink = self._sink, None
         if sink is not None:
             self.endpoint.in_flight -= 1
-            if self._timer is not None:
-                self._timer.cancel()
-            self._connection = self._timer = None
+            self._connection = None
         return sink
 
     # deadlines
 
-    def _deadline(self) -> tuple[float, UpstreamError]:
-        where = f"endpoint {self.endpoint.authority}"
-        limits = self.limits
-        total = self._started + limits.total
-        over = UpstreamTimeout(f"{where} did not complete its answer within {limits.total:g} s")
-        if self.paused:
-            return total, over
-        if self._began:
-            silent = self._heard + limits.idle
-            quiet: UpstreamError = IdleTimeout(f"{where} fell silent for {limits.idle:g} s inside its answer")
-        else:
-            silent = self._started + limits.first_byte
-            quiet = FirstTokenTimeout(f"{where} sent no content within {limits.first_byte:g} s")
-        return (silent, quiet) if silent < total else (total, over)
-
-    def _arm(self) -> None:
-        limits = self.limits
-        # A timer moved on every piece would cost more than the piece: this one looks at the clock now and then.
-        pace = max(0.01, min(limits.first_byte, limits.idle, limits.total) / 8)
-        self._timer = self._loop.call_later(min(pace, 1.0), self._check)
-
-    def _check(self) -> None:
-        when, error = self._deadline()
-        if self._loop.time() < when:
-            self._arm()
+    def check(self) -> None:
+        """Ends the exchange where it is too late; its connection asks now and then."""
+        limits, now = self.limits, self._loop.time()
+        silent = self._heard + limits.idle if self._began else self._started + limits.first_byte
+        if now >= self._started + limits.total:
+            self._give_up(UpstreamTimeout(f"{self._where} did not complete its answer within {limits.total:g} s"))
+        elif now < silent or self.paused:
             return
-        connection, connecting = self._connection, self._connecting
-        sink = self._leave()
-        if connection is not None and connection.exchange is self:
-            connection.release()
-        if connecting is not None:
-            connecting.cancel()
+        elif self._began:
+            self._give_up(IdleTimeout(f"{self._where} fell silent for {limits.idle:g} s inside its answer"))
+        else:
+            self._give_up(FirstTokenTimeout(f"{self._where} sent no content within {limits.first_byte:g} s"))
+
+    @property
+    def _where(self) -> str:
+        return f"endpoint {self.endpoint.authority}"
+
+    def _give_up(self, error: UpstreamError) -> None:
+        sink = self._sink
+        self.cancel()
         if sink is not None:
             sink.on_fail(error)

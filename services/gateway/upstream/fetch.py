@@ -14,7 +14,7 @@ LONGEST = 4 * 2**20
 
 def within(seconds: float) -> Limits:
     """The limits of a GET; its connection is not kept."""
-    return Limits(connect=seconds, first_byte=seconds, idle=seconds, total=seconds, keep_alive=0.001)
+    return Limits(connect=seconds, first_byte=seconds, idle=seconds, total=seconds, keep_alive=seconds)
 
 
 async def fetch(endpoint: Endpoint, path: str, limits: Limits) -> tuple[int, bytes]:

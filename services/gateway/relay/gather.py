@@ -3,8 +3,22 @@
 import asyncio
 from dataclasses import dataclass
 
-from services.common.errors import NaruError
+from services.common.errors import (
+    BodyTooLarge,
+    InvalidField,
+    InvalidRequest,
+    NaruError,
+    NotFound,
+    PermissionDenied,
+    Saturated,
+)
+from services.gateway.relay.dialects import engine_words
 from services.gateway.upstream.exchange import Headers
+
+REFUSALS: dict[int, type[NaruError]] = {
+    400: InvalidRequest, 403: PermissionDenied, 404: NotFound, 413: BodyTooLarge, 422: InvalidField, 429: Saturated,
+}  # fmt: skip
+"""What an engine's own 4xx is to an edge that says it in its own form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +27,14 @@ class Whole:
     """200, or the 4xx with which the engine itself refused."""
     headers: Headers
     body: bytes
+
+
+def refusal(whole: Whole) -> NaruError:
+    """The error that an engine's own 4xx comes to, in its words."""
+    message, param = engine_words(whole.body)
+    after = next((value for name, value in whole.headers if name == b"retry-after" and value.isdigit()), None)
+    kind = REFUSALS.get(whole.status, InvalidRequest)
+    return kind(message, param=param, retry_after=None if after is None else int(after))
 
 
 class Gathered:

@@ -217,6 +217,8 @@ MALFORMED: dict[str, tuple[str, list[dict[str, Any]], str]] = {
     "too many": (INFER, [tensor("text", "BYTES", [1], ["good", "bad"])], "text"),
     "claims 2^31": (INFER, [tensor("text", "BYTES", [2**31], ["good"])], "text"),
     "claims 2^70": (INFER, [tensor("text", "BYTES", [2**70], ["good"])], "text"),
+    "claims 10^4000": (INFER, [tensor("text", "BYTES", [10**4000], ["good"])], "text"),
+    "a shape without end": (INFER, [tensor("text", "BYTES", [2**31] * 10_000, ["good"])], "text"),
     "half an element": (INFER, [tensor("text", "BYTES", [1.5], ["good"])], "text"),
     "a number for a text": (INFER, [tensor("text", "BYTES", [1], [3])], "text"),
     "nested otherwise": (INFER, [tensor("text", "BYTES", [2, 1], [["good", "bad"]])], "text"),

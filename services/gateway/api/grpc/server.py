@@ -9,6 +9,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from services.common.pb.inference import grpc_service_pb2_grpc
 from services.common.pb.naru.v1 import (
     chat_pb2_grpc,
     recommendation_pb2_grpc,
@@ -20,6 +21,8 @@ from services.gateway.api.grpc.chat import ChatServicer
 from services.gateway.api.grpc.health import HealthServicer
 from services.gateway.api.grpc.methods import Methods
 from services.gateway.api.grpc.tasks import RecommendationServicer, SentimentServicer
+from services.gateway.api.oip.inference import SIGNATURES, Inference
+from services.gateway.api.oip.servicer import InferenceServicer
 from services.gateway.policy.drain import Drain
 from services.gateway.registry import Task
 from services.gateway.routing.fleet import Fleet
@@ -43,7 +46,7 @@ class Service:
     servicer: object
 
 
-def services(settings: GrpcSettings) -> tuple[Service, ...]:
+def services(settings: GrpcSettings, door: Door) -> tuple[Service, ...]:
     return (
         Service(
             "naru.v1.ChatService", "chat", (Task.CHAT,),
@@ -56,6 +59,10 @@ def services(settings: GrpcSettings) -> tuple[Service, ...]:
         Service(
             "naru.v1.RecommendationService", "recommendation", (Task.RECOMMENDATION,),
             recommendation_pb2_grpc.add_RecommendationServiceServicer_to_server, RecommendationServicer(),
+        ),
+        Service(
+            "inference.GRPCInferenceService", "inference", tuple(SIGNATURES),
+            grpc_service_pb2_grpc.add_GRPCInferenceServiceServicer_to_server, InferenceServicer(Inference(door)),
         ),
     )  # fmt: skip
 
@@ -98,7 +105,7 @@ class GrpcServer:
             await self._server.stop(None)
 
     def _register(self, server: grpc.aio.Server) -> None:
-        served = services(self._settings)
+        served = services(self._settings, self._door)
         operations = {service.name: service.operation for service in served}
         methods = Methods(server, self._door, self._failures.naming(operations))
         for service in served:

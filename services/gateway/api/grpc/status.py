@@ -10,25 +10,11 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc import StatusCode
 
-from services.common.errors import (
-    BodyTooLarge,
-    InvalidField,
-    InvalidRequest,
-    NaruError,
-    NotFound,
-    PermissionDenied,
-    Saturated,
-)
-from services.gateway.relay.dialects import engine_words
-from services.gateway.relay.gather import Whole
+from services.common.errors import NaruError
 
 DOMAIN = "naru"
 DETAILS = "grpc-status-details-bin"
 """The metadata in which gRPC carries a google.rpc.Status."""
-REFUSALS: dict[int, type[NaruError]] = {
-    400: InvalidRequest, 403: PermissionDenied, 404: NotFound, 413: BodyTooLarge, 422: InvalidField, 429: Saturated,
-}  # fmt: skip
-"""What an engine's own 4xx is on this edge."""
 
 
 def code(error: NaruError) -> StatusCode:
@@ -48,11 +34,3 @@ def details(error: NaruError) -> bytes:
         box.Pack(detail)
     status: Message = Status(code=code(error).value[0], message=error.message, details=packed)
     return status.SerializeToString()
-
-
-def refusal(whole: Whole) -> NaruError:
-    """The error that an engine's own 4xx comes to, in its words."""
-    message, param = engine_words(whole.body)
-    after = next((value for name, value in whole.headers if name == b"retry-after" and value.isdigit()), None)
-    kind = REFUSALS.get(whole.status, InvalidRequest)
-    return kind(message, param=param, retry_after=None if after is None else int(after))

@@ -11,9 +11,8 @@ from collections.abc import Callable
 from google.protobuf.message import Message
 
 from services.common.errors import ClientGone, NaruError
-from services.gateway.api.grpc.status import refusal
 from services.gateway.api.grpc.visit import Visit
-from services.gateway.relay.gather import Whole
+from services.gateway.relay.gather import Whole, refusal
 from services.gateway.relay.relay import Relay
 from services.gateway.relay.sse import events, payload
 from services.gateway.upstream.exchange import Headers

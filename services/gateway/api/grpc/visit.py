@@ -14,7 +14,7 @@ from services.gateway.api.grpc import status
 from services.gateway.api.heading import read_heading
 from services.gateway.policy.authenticate import Principal
 from services.gateway.policy.gate import Gate
-from services.gateway.relay.gather import Gathered, Whole
+from services.gateway.relay.gather import Gathered, Whole, refusal
 from services.gateway.relay.relay import Carrier, Relay
 from services.gateway.routing.fleet import ModelPool
 from services.gateway.upstream.exchange import Headers
@@ -59,7 +59,7 @@ class Visit:
             whole = await gathered.answer
         self.name(whole.headers)
         if whole.status >= 400:
-            raise status.refusal(whole)
+            raise refusal(whole)
         return whole
 
     @contextlib.contextmanager

@@ -2,13 +2,13 @@
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version as version_of
 
 import msgspec
 
-from services.common.errors import InvalidField, InvalidRequest, NaruError, Saturated, UnknownModel, UpstreamError
+from services.common.errors import InvalidField, InvalidRequest, NaruError, UnknownModel, UpstreamError
 from services.gateway.api.door import Admitted, Door
 from services.gateway.api.oip import recommendation, sentiment
 from services.gateway.api.oip.signature import LONGEST_NAME, Body, Inputs, Parameters, Signature, TensorSpec, wrong
@@ -16,7 +16,7 @@ from services.gateway.api.oip.tensors import Given, Tensor
 from services.gateway.api.operations import OPERATIONS
 from services.gateway.policy.authenticate import Principal
 from services.gateway.relay.call import Call
-from services.gateway.relay.gather import Whole
+from services.gateway.relay.gather import Whole, refusal
 from services.gateway.routing.fleet import ModelPool
 from services.gateway.routing.hints import Hints
 from services.gateway.upstream.exchange import Headers
@@ -135,7 +135,7 @@ class Inference:
         wholes = await self._ask(ready.calls)
         for whole in wholes:
             if whole.status >= 400:
-                raise _refusal(ready.signature, whole)
+                raise _refused(ready.signature, whole)
         model = ready.calls[0].pool.name
         try:
             answers = [msgspec.json.decode(whole.body, type=Body) for whole in wholes]
@@ -181,25 +181,10 @@ def _in_tensor(signature: Signature, message: str, param: str | None) -> Invalid
     return wrong(name, f"element {match[2]}: {fault}" if match[2] else fault)
 
 
-class _Explained(msgspec.Struct):
-    message: str
-    param: str | None = None
-
-
-_read_refusal = msgspec.json.Decoder(Mapping[str, _Explained]).decode
-
-
-def _refusal(signature: Signature, whole: Whole) -> NaruError:
+def _refused(signature: Signature, whole: Whole) -> NaruError:
     """A service's own 4xx, in this protocol's terms."""
-    explained = _read_refusal(whole.body)["error"]
-    if whole.status == 429:
-        return Saturated(explained.message, retry_after=_seconds(whole))
-    return _in_tensor(signature, explained.message, explained.param)
-
-
-def _seconds(whole: Whole) -> int:
-    given = next((value for name, value in whole.headers if name == b"retry-after"), b"")
-    return int(given) if given.isdigit() else 1
+    error = refusal(whole)
+    return _in_tensor(signature, error.message, error.param) if error.http_status in (400, 422) else error
 
 
 def _common(wholes: Sequence[Whole]) -> Headers:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.common.errors import InvalidTensor
-from services.gateway.api.oip.tensors import DATATYPES, Given, MalformedError, Shape, Tensor, shown
+from services.gateway.api.oip.tensors import DATATYPES, LARGEST, Given, MalformedError, Shape, Tensor, shown
 from services.gateway.api.tasks import TaskSurface
 
 Parameters = Mapping[str, object]
@@ -35,8 +35,8 @@ class TensorSpec:
         if given.datatype not in self.datatypes:
             wanted = " or ".join(self.datatypes)
             raise MalformedError(f"datatype is {given.datatype[:LONGEST_NAME]!r}, the model takes {wanted}")
-        if any(size < 0 for size in given.shape):
-            raise MalformedError(f"shape {shown(given.shape)} has a negative dimension")
+        if not all(0 <= size <= LARGEST for size in given.shape):
+            raise MalformedError("its shape has a dimension that is negative or beyond INT64")
         if not any(fits(given.shape, shape) for shape in self.shapes):
             wanted = " or ".join(map(shown, self.shapes))
             raise MalformedError(f"shape is {shown(given.shape)}, the model takes {wanted}")

@@ -13,6 +13,8 @@ import msgspec
 
 Element = bool | int | float | str
 Shape = tuple[int, ...]
+LARGEST = 2**63 - 1
+"""Of a dimension: the protocol's are INT64."""
 SHOWN = 8
 """Dimensions of a wrong shape that an error repeats."""
 
@@ -150,7 +152,7 @@ def from_json(data: bytes | memoryview, datatype: Datatype, shape: Shape) -> Seq
         kind = list[kind]
     try:
         elements = msgspec.json.decode(data, type=kind)
-    except msgspec.ValidationError as error:
+    except msgspec.DecodeError as error:
         raise MalformedError(f"the data is not {datatype.name} of shape {shown(shape)}: {error}") from None
     except UnicodeDecodeError:
         raise MalformedError("an element is not valid UTF-8") from None

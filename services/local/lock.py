@@ -22,33 +22,40 @@ EXTRAS = {
     "local.txt": RUN_TIME,
     "dev.txt": (*RUN_TIME, "train", "dev"),
 }
+GROUPS = {"oip-clients.txt": "oip-clients"}
+"""Locks of dependency groups: what tests run in an environment of its own."""
 
 
-def inputs(extras: tuple[str, ...]) -> str:
+def inputs(lock: str) -> str:
     """A digest of what a lock is made from."""
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
     project = pyproject["project"]
-    used = [
-        project["dependencies"],
-        *(project["optional-dependencies"][extra] for extra in extras),
-        pyproject["tool"]["uv"],
-    ]
+    if lock in GROUPS:
+        used = [pyproject["dependency-groups"][GROUPS[lock]]]
+    else:
+        extras = (project["optional-dependencies"][extra] for extra in EXTRAS[lock])
+        used = [project["dependencies"], *extras, pyproject["tool"]["uv"]]
     return hashlib.sha256(json.dumps(used).encode()).hexdigest()
 
 
 def header(lock: str) -> str:
-    return f"# made by `make lock` from pyproject.toml {inputs(EXTRAS[lock])}\n"
+    return f"# made by `make lock` from pyproject.toml {inputs(lock)}\n"
 
 
 def stale() -> list[str]:
-    return [lock for lock in EXTRAS if not (LOCKS / lock).read_text().startswith(header(lock))]
+    return [lock for lock in (*EXTRAS, *GROUPS) if not (LOCKS / lock).read_text().startswith(header(lock))]
+
+
+def sources(lock: str) -> list[str]:
+    if lock in GROUPS:
+        return ["--group", f"pyproject.toml:{GROUPS[lock]}"]
+    return ["pyproject.toml", *(part for extra in EXTRAS[lock] for part in ("--extra", extra))]
 
 
 def make(lock: str, constraints: list[str], environment: dict[str, str]) -> None:
-    extras = [part for extra in EXTRAS[lock] for part in ("--extra", extra)]
     result = subprocess.run(
         [
-            str(VENV / "bin" / "uv"), "pip", "compile", "pyproject.toml", *extras, *constraints,
+            str(VENV / "bin" / "uv"), "pip", "compile", *sources(lock), *constraints,
             "--python-version", "3.11", "--generate-hashes", "--no-header", "--no-annotate",
             "--no-emit-package", "torch", "--quiet",
         ],
@@ -79,6 +86,9 @@ def main() -> None:
     for lock in EXTRAS:
         if lock != "dev.txt":
             make(lock, ["-c", str(everything), *torch], environment)
+    for lock in GROUPS:
+        keep = ["-c", str(LOCKS / lock)] if (LOCKS / lock).exists() and not arguments.upgrade else []
+        make(lock, keep, environment)
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ from services.gateway.policy.authenticate import Authenticator, KeyFileError, de
 from services.gateway.policy.drain import Drain
 from services.gateway.policy.gate import Gate
 from services.gateway.registry import RegistryError, load
+from services.gateway.relay.mirror import Mirror
 from services.gateway.relay.relay import RelayContext
 from services.gateway.request_log import RequestLog
 from services.gateway.routing.dispatch import seeded
@@ -59,6 +60,7 @@ class Gateway:
     admin: Server
     health: HealthChecker
     scraper: Scraper
+    mirror: Mirror
     drain: Drain
     log: RequestLog
 
@@ -77,13 +79,16 @@ def build(settings: GatewaySection, authenticator: Authenticator, seed: int | No
     GCCollector(registry=registry)
     metrics = Metrics(registry)
     log = RequestLog(sys.stderr, enabled=logging.getLevelNamesMapping()[settings.log_level] <= logging.INFO)
-    fleet = Fleet(load(settings.registry), seeded(seed))
+    draw = seeded(seed)
+    fleet = Fleet(load(settings.registry), draw)
     for endpoint in fleet.endpoints():
         metrics.watch(endpoint)
     drain = Drain(settings.drain.retry_after)
     gate = Gate(drain, authenticator, fleet)
     key = settings.upstream.api_key.get_secret_value() if settings.upstream.api_key else None
-    door = Door(gate, drain, relay_context(settings, metrics, log, fleet), key)
+    context = relay_context(settings, metrics, log, fleet)
+    mirror = Mirror(context, settings.routing.mirrored, draw)
+    door = Door(gate, drain, context, mirror, key)
     options = server_options(settings.http)
     failures = client_failures(metrics, log)
     http = settings.http
@@ -100,6 +105,7 @@ def build(settings: GatewaySection, authenticator: Authenticator, seed: int | No
         )),
         health=HealthChecker(fleet.endpoints(), settings.upstream.health_interval, settings.upstream.health_timeout),
         scraper=Scraper(fleet.compared(), settings.routing.scrape_interval, settings.routing.scrape_stale),
+        mirror=mirror,
         drain=drain,
         log=log,
     )  # fmt: skip
@@ -152,6 +158,7 @@ async def _drain(gateway: Gateway, settings: GatewaySection) -> None:
     logs.log(logger, logging.INFO, "draining", timeout=settings.drain.timeout)
     gateway.grpc.retire(settings.drain.timeout + settings.drain.linger)
     aborted = await gateway.drain.finish(settings.drain.timeout)
+    gateway.mirror.close()
     await asyncio.sleep(settings.drain.linger)
     logs.log(logger, logging.INFO, "drained", aborted=aborted)
 

@@ -123,6 +123,14 @@ class Metrics:
             "naru_slo_requests_total", "Requests by whether they met an objective.", "model", "objective", "met"
         )
         self.inflight = Counts("naru_inflight_requests", "Requests being answered.", ("model",), registry, gauge=True)
+        self.mirrored = counter(
+            "naru_mirrored_requests_total", "Copies for a shadow version, by how they ended; `skipped`: not sent.",
+            "model", "version", "outcome",
+        )  # fmt: skip
+        self.mirrored_duration = histogram(
+            "naru_mirrored_request_duration_seconds", "From sending a copy to the end of its answer.",
+            ("model", "version"), DURATION_BUCKETS,
+        )  # fmt: skip
         self.endpoint_healthy = Gauge(
             "naru_endpoint_healthy", "1 where the last health check passed.", ("model", "endpoint"), registry=registry
         )

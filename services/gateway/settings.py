@@ -113,6 +113,8 @@ class RoutingSettings(Section):
     """Seconds between two reads of an engine's `/metrics`, where a version has more than one endpoint."""
     scrape_stale: float = Field(default=5.0, gt=0)
     """Seconds after which what an engine said of its load counts no more."""
+    mirrored: int = Field(default=64, ge=1)
+    """Copies for shadow versions that run at once; a further one is not sent."""
 
 
 class KeySettings(Section):

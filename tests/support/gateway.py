@@ -94,6 +94,7 @@ async def running(
             yield Running(gateway, client, port, _port(gateway.admin))
         finally:
             gateway.clients.should_exit = gateway.admin.should_exit = True
+            gateway.mirror.close()
             watch.cancel()
             await gateway.grpc.stop()
             await asyncio.gather(*tasks, watch, return_exceptions=True)

@@ -8,6 +8,7 @@ from services.gateway.policy.gate import Gate
 from services.gateway.relay.call import Call
 from services.gateway.relay.dialects import Dialect
 from services.gateway.relay.gather import Gathered, Whole
+from services.gateway.relay.mirror import Mirror
 from services.gateway.relay.relay import Carrier, Relay, RelayContext
 from services.gateway.routing.fleet import ModelPool
 from services.gateway.routing.hints import ANYWHERE, Hints
@@ -50,9 +51,9 @@ class Admitted:
 
 
 class Door:
-    def __init__(self, gate: Gate, drain: Drain, context: RelayContext, upstream_key: str | None):
+    def __init__(self, gate: Gate, drain: Drain, context: RelayContext, mirror: Mirror, upstream_key: str | None):
         self.gate = gate
-        self._drain, self._context = drain, context
+        self._drain, self._context, self._mirror = drain, context, mirror
         self._fixed = (JSON,) if upstream_key is None else (JSON, (b"authorization", f"Bearer {upstream_key}".encode()))
 
     def enter(self, key: str | None) -> Principal:
@@ -76,6 +77,8 @@ class Door:
         """The call's relay, which drain waits for from now on; whoever owns the carrier then calls `begin`."""
         relay = Relay(call, carrier, self._context, self._drain.leave)
         self._drain.enter(relay)
+        if call.pool.shadows:
+            self._mirror.copy(call)
         return relay
 
     async def ask(self, call: Call) -> Whole:

@@ -1,6 +1,6 @@
 """The door: what every surface, over whichever transport, does with a request before and after its own translation."""
 
-from dataclasses import dataclass
+import msgspec
 
 from services.gateway.policy.authenticate import Principal
 from services.gateway.policy.drain import Drain
@@ -22,8 +22,7 @@ FORWARDED = frozenset(
 """A client's headers that mean something to an engine."""
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(msgspec.Struct, frozen=True, gc=False):
     """What a surface wants sent, in the endpoint's terms."""
 
     operation: str
@@ -36,8 +35,7 @@ class Order:
     """The JSON name, quotes included, at which the prompt begins; empty where prompts are not worth comparing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Admitted:
+class Admitted(msgspec.Struct, frozen=True, gc=False):
     """A request that may come in."""
 
     principal: Principal

@@ -1,7 +1,6 @@
 """A glance at a body that is relayed: the fields that routing and metering need. Everything else travels untouched."""
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -21,8 +20,7 @@ _ASK = b'"stream_options":{"include_usage":true}'
 _FIELD = re.compile(r"at `\$\.(\w+)|required field `(\w+)`")
 
 
-@dataclass(frozen=True, slots=True)
-class Glance:
+class Glance(msgspec.Struct, frozen=True, gc=False):
     model: str
     stream: bool
     body: bytes

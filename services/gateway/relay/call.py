@@ -1,6 +1,6 @@
 """A call: one client's request, admitted and ready to be sent."""
 
-from dataclasses import dataclass
+import msgspec
 
 from services.gateway.relay.dialects import Dialect
 from services.gateway.routing.fleet import ModelPool
@@ -8,8 +8,7 @@ from services.gateway.routing.hints import ANYWHERE, Hints
 from services.gateway.upstream.request import Header
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True, gc=False):
     operation: str
     """chat, text_completion, responses, messages, embeddings, sentiment or recommendation."""
     dialect: Dialect

@@ -113,7 +113,7 @@ class Inference:
         if signature is None:
             raise UnknownModel(f"model {pool.name!r} takes no tensors: send it {_elsewhere(pool)}", param="model_name")
         if asked.version:
-            admitted = replace(admitted, hints=replace(admitted.hints, version=asked.version))
+            admitted = msgspec.structs.replace(admitted, hints=replace(admitted.hints, version=asked.version))
             pool.check(admitted.hints)
         wanted = _wanted(signature, asked.outputs)
         inputs = signature.read(asked.inputs)

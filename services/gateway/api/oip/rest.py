@@ -3,9 +3,9 @@
 import asyncio
 import re
 from collections.abc import Coroutine
-from dataclasses import replace
 from typing import Any
 
+import msgspec
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -90,7 +90,7 @@ async def _infer(request: Request, edge: HttpEdge, inference: Inference) -> Resp
     asked, wishes = rest_codec.read(admitted.body, length, *_named(request))
     # What the client accepts is said of this answer; the model's service is asked for JSON.
     passed = tuple(header for header in admitted.passed if header[0] != b"accept")
-    ready = inference.prepare(replace(admitted, passed=passed), asked)
+    ready = inference.prepare(msgspec.structs.replace(admitted, passed=passed), asked)
     try:
         inferred = await _while_there(request, inference.infer(ready))
     except NaruError as error:  # its calls were counted and logged as they ended

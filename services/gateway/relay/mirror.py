@@ -69,7 +69,7 @@ class _Copy:
     def __init__(self, mirror: Mirror, context: RelayContext, call: Call, endpoint: Endpoint) -> None:
         self._mirror, self._call, self._version = mirror, call, endpoint.version
         self.began = perf_counter()
-        limits = context.limits if call.stream else context.limits.unstreamed()
+        limits = context.limits if call.stream else context.limits.unstreamed
         request = encode("POST", call.path, endpoint, call.headers, call.body)
         self.exchange = Exchange(endpoint, request, self, limits)
         self._splitter = EventSplitter(context.max_event)

@@ -38,16 +38,17 @@ from services.gateway.policy.authenticate import Authenticator, KeyFileError, de
 from services.gateway.policy.drain import Drain
 from services.gateway.policy.gate import Gate
 from services.gateway.registry import RegistryError, load
+from services.gateway.relay.context import RelayContext
+from services.gateway.relay.keepalive import KeepAlive
 from services.gateway.relay.mirror import Mirror
-from services.gateway.relay.relay import RelayContext
 from services.gateway.request_log import RequestLog
 from services.gateway.routing.dispatch import seeded
 from services.gateway.routing.fleet import Fleet
+from services.gateway.routing.resilience import resilience
 from services.gateway.servers import Server
 from services.gateway.settings import DevelopmentKey, GatewaySection, Settings
 from services.gateway.upstream.endpoint import Endpoint
 from services.gateway.upstream.health import HealthChecker
-from services.gateway.upstream.limits import Limits
 from services.gateway.upstream.scrape import Scraper
 
 logger = logging.getLogger("naru.gateway")
@@ -119,13 +120,13 @@ def relay_context(settings: GatewaySection, metrics: Metrics, log: RequestLog, f
         slo = fleet.models[endpoint.model].slo
         return VersionMetrics(metrics, operation, endpoint.model, endpoint.version, slo)
 
-    limits = Limits(
-        connect=upstream.connect_timeout, first_byte=upstream.first_byte_timeout, idle=upstream.idle_timeout,
-        total=upstream.total_timeout, keep_alive=upstream.keep_alive,
-    )  # fmt: skip
+    settled = settings.resilience
     return RelayContext(
-        metrics=metrics, log=log, instruments=instruments, limits=limits, retries=upstream.retries,
-        max_answer=upstream.max_answer, max_event=upstream.max_event, describe=describe,
+        metrics=metrics, log=log, instruments=instruments,
+        resilience=resilience(fleet.registry, settled, upstream, metrics),
+        keep_alive=KeepAlive(settled.comment_interval), migrations=settled.migrations,
+        migration_text=settled.migration_text, max_answer=upstream.max_answer, max_event=upstream.max_event,
+        describe=describe,
     )  # fmt: skip
 
 

@@ -137,6 +137,34 @@ class Metrics:
         self.endpoint_inflight = Gauge(
             "naru_endpoint_inflight", "Requests at an endpoint.", ("model", "endpoint"), registry=registry
         )
+        self.circuit_open = Gauge(
+            "naru_endpoint_circuit_open", "1 while an endpoint is ejected for how it answers.",
+            ("model", "endpoint"), registry=registry,
+        )  # fmt: skip
+        self.ejections = counter(
+            "naru_endpoint_ejections_total", "Ejections of an endpoint for how it answers.",
+            "model", "endpoint",
+        )  # fmt: skip
+        self.retries = counter(
+            "naru_retries_total", "Requests sent to a further endpoint, by what was wrong with the one before.",
+            "model", "reason",
+        )  # fmt: skip
+        self.budget_exhausted = counter(
+            "naru_retry_budget_exhausted_total", "Retries and hedges not made because the budget was spent.",
+            "model",
+        )  # fmt: skip
+        self.fallbacks = counter(
+            "naru_fallbacks_total", "Requests for a model that were sent to another one.",
+            "model", "fallback",
+        )  # fmt: skip
+        self.hedges = counter(
+            "naru_hedges_total", "Slow requests that were sent a second time; won: the second answered first.",
+            "model", "outcome",
+        )  # fmt: skip
+        self.migrations = counter(
+            "naru_migrations_total", "Streams whose engine died, by whether another endpoint continued them.",
+            "model", "version", "outcome",
+        )  # fmt: skip
 
     def refused(self, operation: str, outcome: str, model: str = "") -> None:
         """A request that reached no version: `model` is empty unless it is a configured one."""
@@ -147,6 +175,7 @@ class Metrics:
         labels = (endpoint.model, endpoint.authority)
         self.endpoint_healthy.labels(*labels).set_function(lambda: float(endpoint.healthy))
         self.endpoint_inflight.labels(*labels).set_function(lambda: float(endpoint.in_flight))
+        self.circuit_open.labels(*labels).set_function(lambda: float(not endpoint.circuit.closed))
 
 
 class VersionMetrics:

@@ -124,6 +124,15 @@ class Routing(Section):
     """Blocks of 512 bytes of prompts that are remembered, about 200 bytes of memory each."""
 
 
+class Timeouts(Section):
+    """A model's own, where the gateway's `NARU_GATEWAY__UPSTREAM__*_TIMEOUT` do not suit it."""
+
+    connect: Duration | None = None
+    first_token: Duration | None = None
+    idle: Duration | None = None
+    total: Duration | None = None
+
+
 class Model(Section):
     task: Task
     versions: dict[Name, Version] = Field(min_length=1)
@@ -132,6 +141,27 @@ class Model(Section):
     adapters: tuple[Name, ...] = ()
     """LoRA adapters of this model that its engines serve; each may be asked for by its name, like a model."""
     routing: Routing = Routing()
+    timeouts: Timeouts = Timeouts()
+    fallback: tuple[Name, ...] = ()
+    """Models of the same task that answer, in this order, where no endpoint of this one can."""
+    hedge: bool | None = None
+    """Whether a slow answer is asked for a second time; left out, a core, reactive task model's is."""
+
+    @property
+    def hedged(self) -> bool:
+        """Hedging needs a second endpoint to ask; a chat answer is too dear to ask for twice."""
+        if self.task is Task.CHAT or max(len(version.endpoints) for version in self.versions.values()) < 2:
+            return False
+        if self.hedge is not None:
+            return self.hedge
+        role = self.role
+        return role.criticality is Criticality.CORE and role.trigger is Trigger.REACTIVE
+
+    @model_validator(mode="after")
+    def _chat_is_never_hedged(self) -> Self:
+        if self.hedge and self.task is Task.CHAT:
+            raise ValueError("hedge: a chat answer is never asked for twice")
+        return self
 
     @model_validator(mode="after")
     def _some_version_takes_traffic(self) -> Self:
@@ -150,6 +180,29 @@ class Registry(Section):
         if twice:
             raise ValueError(f"{twice[0]!r} names more than one model or adapter")
         return self
+
+    @model_validator(mode="after")
+    def _fallbacks_lead_somewhere(self) -> Self:
+        for name, model in self.models.items():
+            for other in model.fallback:
+                if other not in self.models:
+                    raise ValueError(f"models.{name}.fallback: there is no model {other!r}")
+                if self.models[other].task is not model.task:
+                    raise ValueError(f"models.{name}.fallback: {other!r} does another task")
+            if name in self._reached(name):
+                raise ValueError(f"models.{name}.fallback: it leads back to {name!r}")
+        return self
+
+    def _reached(self, name: str) -> set[str]:
+        """Every model that the fallbacks of a model lead to."""
+        reached: set[str] = set()
+        ahead = list(self.models[name].fallback)
+        while ahead:
+            step = ahead.pop()
+            if step not in reached:
+                reached.add(step)
+                ahead += self.models[step].fallback if step in self.models else ()
+        return reached
 
     def default(self, task: Task) -> str | None:
         """The first model of a task: what a request that names none gets."""

@@ -102,8 +102,8 @@ class UpstreamSettings(Section):
     """Seconds between two health checks of one endpoint."""
     health_timeout: float = Field(default=2.0, gt=0)
     """Seconds a health check may take."""
-    retries: int = Field(default=1, ge=0, le=5)
-    """Further endpoints tried when no byte of an answer has come."""
+    retries: int = Field(default=2, ge=0, le=5)
+    """Further endpoints of a model that are tried while nothing of an answer has reached the client."""
     api_key: SecretStr | None = None
     """Bearer key sent to every endpoint, where the engines ask for one."""
 
@@ -115,6 +115,29 @@ class RoutingSettings(Section):
     """Seconds after which what an engine said of its load counts no more."""
     mirrored: int = Field(default=64, ge=1)
     """Copies for shadow versions that run at once; a further one is not sent."""
+
+
+class ResilienceSettings(Section):
+    retry_share: float = Field(default=0.2, ge=0, le=1)
+    """Retries and hedges allowed, as a share of a model's requests of the last 10 s."""
+    retry_floor: float = Field(default=10.0, ge=0)
+    """Retries and hedges allowed in 10 s however few requests there are."""
+    eject_failures: int = Field(default=5, ge=1)
+    """Failures in a row after which an endpoint gets no requests for a while."""
+    eject_ratio: float = Field(default=0.5, gt=0, le=1)
+    """Or this share of at least 20 answers within 10 s."""
+    eject_time: float = Field(default=2.0, gt=0)
+    """Seconds of an endpoint's first ejection; each further one lasts twice as long."""
+    eject_longest: float = Field(default=60.0, gt=0)
+    """Seconds no ejection outlasts."""
+    eject_share: float = Field(default=0.5, ge=0, le=1)
+    """Share of a version's endpoints that may be ejected at once; 0 ejects none."""
+    comment_interval: float = Field(default=15.0, ge=0)
+    """Seconds of waiting for a stream's first event between two `: keep-alive` comments to the client; 0 is off."""
+    migrations: int = Field(default=2, ge=0, le=5)
+    """Times one chat stream whose engine dies is continued on another endpoint; 0 is off."""
+    migration_text: int = Field(default=256 * 2**10, ge=0)
+    """Characters of an answer that are remembered so that it can be continued; a longer one can't be."""
 
 
 class KeySettings(Section):
@@ -139,6 +162,7 @@ class GatewaySection(Section):
     admin: AdminSettings = AdminSettings()
     upstream: UpstreamSettings = UpstreamSettings()
     routing: RoutingSettings = RoutingSettings()
+    resilience: ResilienceSettings = ResilienceSettings()
     keys: KeySettings = KeySettings()
     drain: DrainSettings = DrainSettings()
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")

@@ -6,10 +6,11 @@ from services.gateway.policy.authenticate import Principal
 from services.gateway.policy.drain import Drain
 from services.gateway.policy.gate import Gate
 from services.gateway.relay.call import Call
+from services.gateway.relay.context import RelayContext
 from services.gateway.relay.dialects import Dialect
 from services.gateway.relay.gather import Gathered, Whole
 from services.gateway.relay.mirror import Mirror
-from services.gateway.relay.relay import Carrier, Relay, RelayContext
+from services.gateway.relay.relay import Carrier, Relay
 from services.gateway.routing.fleet import ModelPool
 from services.gateway.routing.hints import ANYWHERE, Hints
 from services.gateway.routing.prefixes import BLOCK
@@ -69,6 +70,7 @@ class Door:
             headers=(*self._fixed, *admitted.passed, (b"x-request-id", admitted.request_id.encode())),
             stream=order.stream, hide_usage=order.hide_usage, tenant=admitted.principal.tenant,
             request_id=admitted.request_id, received=admitted.received, hints=hints,
+            fallbacks=self.gate.fallbacks(admitted.principal, pool),
         )  # fmt: skip
 
     def open(self, call: Call, carrier: Carrier) -> Relay:

@@ -48,6 +48,13 @@ class Gate:
             raise UnknownModel(f"model {name[:LONGEST_NAME]!r} does not exist; {_LISTED}", param="model")
         return pool
 
+    def fallbacks(self, principal: Principal, pool: ModelPool) -> tuple[ModelPool, ...]:
+        """The models that may stand in for this one, as far as the key may use them."""
+        if pool.adapter is not None:
+            return ()  # what was asked for is the adapter, and no other model has it
+        names = self._fleet.registry.models[pool.name].fallback
+        return tuple(self._fleet.models[name] for name in names if principal.may_use(name)) if names else ()
+
     def visible(self, principal: Principal) -> list[ModelPool]:
         """The models a key may use, in the registry's order, then the adapters."""
         return [pool for name, pool in self._fleet.served.items() if principal.may_use(name)]

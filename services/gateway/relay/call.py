@@ -26,3 +26,5 @@ class Call(msgspec.Struct, frozen=True, gc=False):
     received: float
     """`time.perf_counter()` when the request's last byte was here."""
     hints: Hints = ANYWHERE
+    fallbacks: tuple[ModelPool, ...] = ()
+    """Models that may answer, in this order, where no endpoint of `pool` can."""

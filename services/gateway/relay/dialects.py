@@ -38,6 +38,10 @@ class Reading:
     done: bool = False
     failed: bool = False
     """The engine says that it could not go on."""
+    text: str | None = None
+    """The text that it adds to a chat answer; None where it adds anything else, or nothing."""
+    finished: bool = False
+    """The answer's text is complete: what follows is usage."""
 
 
 NOTHING = Reading()
@@ -137,10 +141,19 @@ class _Delta(msgspec.Struct):
             or self.refusal or self.function_call or self.audio
         )  # fmt: skip
 
+    def plain_text(self) -> str | None:
+        """The content, where it is text and there is nothing beside it."""
+        beside = (
+            self.reasoning_content or self.reasoning or self.tool_calls
+            or self.refusal or self.function_call or self.audio
+        )  # fmt: skip
+        return self.content if isinstance(self.content, str) and not beside else None
+
 
 class _Choice(msgspec.Struct):
     delta: _Delta | None = None
     text: Any = None
+    finish_reason: Any = None
 
 
 class _Chunk(msgspec.Struct):
@@ -161,9 +174,14 @@ class OpenAIStream(_WholeAnswers):
         chunk = _read_chunk(data)
         if chunk is None:
             return NOTHING
-        content = any(c.text or (c.delta is not None and c.delta.says_something()) for c in chunk.choices)
+        choices = chunk.choices
+        content = any(c.text or (c.delta is not None and c.delta.says_something()) for c in choices)
         usage = _usage(chunk.usage)
-        return Reading(content, usage, usage is not None and not chunk.choices, failed=bool(chunk.error))
+        text = choices[0].delta.plain_text() if content and len(choices) == 1 and choices[0].delta else None
+        return Reading(
+            content, usage, usage is not None and not choices, failed=bool(chunk.error), text=text,
+            finished=any(c.finish_reason for c in choices),
+        )  # fmt: skip
 
     def error_event(self, error: dict[str, object]) -> bytes:
         return b"event: error\ndata: %b\n\n" % msgspec.json.encode({"error": error})

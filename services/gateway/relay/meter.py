@@ -33,6 +33,10 @@ class Meter:
         if reading.content and self._first_seen is None:
             self._first_seen = perf_counter()
 
+    def restart(self) -> None:
+        """Nothing of what was read so far has reached the client, and nothing of it will."""
+        self.usage, self.done, self.failed, self._first_seen = Usage(), False, False, None
+
     def bytes_left(self) -> None:
         """Something of the answer was handed to the client's connection."""
         if self._first_byte is None:

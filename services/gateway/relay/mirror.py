@@ -12,7 +12,8 @@ from time import perf_counter
 from services.common.errors import NoHealthyEndpoint, UpstreamError, UpstreamTruncated
 from services.gateway.metrics import OK
 from services.gateway.relay.call import Call
-from services.gateway.relay.relay import ENGINE_REFUSED, RelayContext
+from services.gateway.relay.context import RelayContext
+from services.gateway.relay.relay import ENGINE_REFUSED
 from services.gateway.relay.sse import EventSplitter, EventTooLargeError, payload
 from services.gateway.upstream.endpoint import Endpoint
 from services.gateway.upstream.exchange import Exchange, Headers
@@ -69,7 +70,7 @@ class _Copy:
     def __init__(self, mirror: Mirror, context: RelayContext, call: Call, endpoint: Endpoint) -> None:
         self._mirror, self._call, self._version = mirror, call, endpoint.version
         self.began = perf_counter()
-        limits = context.limits if call.stream else context.limits.unstreamed
+        limits = context.resilience.limits(call.pool.name, streamed=call.stream)
         request = encode("POST", call.path, endpoint, call.headers, call.body)
         self.exchange = Exchange(endpoint, request, self, limits)
         self._splitter = EventSplitter(context.max_event)

@@ -5,31 +5,29 @@ and `leave`; the upstream side is a `Sink`.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
-from services.common.errors import (
-    ClientGone,
-    NaruError,
-    NoHealthyEndpoint,
-    Unavailable,
-    UpstreamError,
-    UpstreamTruncated,
-)
-from services.gateway.metrics import OK, Metrics, VersionMetrics
+from services.common.errors import ClientGone, NaruError, NoHealthyEndpoint, UpstreamError, UpstreamTruncated
+from services.gateway.metrics import OK, VersionMetrics
+from services.gateway.relay.bodies import for_model
 from services.gateway.relay.call import Call
+from services.gateway.relay.context import RelayContext
 from services.gateway.relay.dialects import explains
+from services.gateway.relay.keepalive import COMMENT
 from services.gateway.relay.meter import Meter
+from services.gateway.relay.mover import Mover, can_move
+from services.gateway.relay.refusal import late_refusal, upstream_error
 from services.gateway.relay.sse import EventSplitter, EventTooLargeError, payload
-from services.gateway.request_log import Entry, RequestLog
+from services.gateway.request_log import Entry
 from services.gateway.routing.dispatch import Dispatch
 from services.gateway.upstream.endpoint import Endpoint
 from services.gateway.upstream.exchange import Headers
-from services.gateway.upstream.limits import Limits
 from services.gateway.upstream.request import encode
 
 ENGINE_REFUSED = "engine_refused"
 """Outcome: the engine itself answered 4xx; its words reached the client."""
+EVENT_STREAM = (b"content-type", b"text/event-stream; charset=utf-8")
+UNBUFFERED = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
 PASSED_ON = frozenset({b"content-type", b"retry-after", b"content-encoding"})
 """Headers of an endpoint's answer that the client gets; the rest concerns this hop or is the gateway's to say."""
 
@@ -58,22 +56,6 @@ class Carrier(Protocol):
         """The answer that had begun can't be completed; `event` says so in the stream's own form."""
 
 
-@dataclass(frozen=True, slots=True)
-class RelayContext:
-    """What every relay of a gateway shares."""
-
-    metrics: Metrics
-    log: RequestLog
-    instruments: Callable[[str, Endpoint], VersionMetrics]
-    """The instruments of an operation on an endpoint's version."""
-    limits: Limits
-    retries: int
-    max_answer: int
-    max_event: int
-    describe: Callable[[NaruError], dict[str, object]]
-    """An error's fields as the API's error object has them."""
-
-
 class Relay:
     """`closed` is called once, when the call is over."""
 
@@ -81,12 +63,18 @@ class Relay:
         self._call, self._carrier, self._context, self._closed = call, carrier, context, closed
         self._metrics = context.metrics
         self._meter = Meter(call)
+        pools = (call.pool, *call.fallbacks)
+        self._dispatch = Dispatch(pools, call.hints, self, context.resilience, streamed=call.stream)
         self._splitter = EventSplitter(context.max_event)
-        limits = context.limits if call.stream else context.limits.unstreamed
-        self._dispatch = Dispatch(call.pool, call.hints, self._encode, self, limits, context.retries)
+        self._mover: Mover | None = None
         self._status = 0
         self._headers: Headers = []
         self._streaming = False
+        """The endpoint answers with events."""
+        self._begun = False
+        """The head of a stream went to the client."""
+        self.committed = False
+        """Some event went to the client."""
         self._parts: list[bytes] = []
         self._size = 0
         self._ending: tuple[str, int, bool] | None = None
@@ -96,6 +84,8 @@ class Relay:
 
     def begin(self) -> None:
         self._metrics.inflight.labels(self._call.pool.name).inc()
+        if self._call.stream:
+            self._context.keep_alive.enter(self)
         try:
             self._dispatch.start()
         except NoHealthyEndpoint as error:
@@ -134,19 +124,52 @@ class Relay:
             self._dispatch.cancel()
             self._fail(error)
 
-    # Sink: from the upstream
+    # from the keep-alive
+
+    def comment(self) -> None:
+        """The client has waited long: it gets a sign of life, and with it the head of a stream."""
+        if not self._begun:
+            self._start([EVENT_STREAM])
+        if self._carrier.flushed:
+            self._carrier.write(COMMENT)
+
+    # Requester: from the dispatch
+
+    def encode(self, endpoint: Endpoint) -> bytes:
+        self._meter.request_sent()
+        return encode("POST", self._call.path, endpoint, self._call.headers, self._body())
+
+    def restart(self) -> None:
+        self._meter.restart()
+        self._status, self._headers, self._streaming = 0, [], False
+        self._parts, self._size = [], 0
+
+    def missing(self) -> UpstreamError | None:
+        if not self._call.stream or self._status >= 400:
+            return None
+        if not self._streaming:
+            kind = dict(self._headers).get(b"content-type", b"")
+            odd = not kind.startswith(b"application/json")
+            return UpstreamError(f"model {self._dispatch.pool.name!r} answered without a stream") if odd else None
+        rest = self._splitter.rest
+        if rest:
+            self._meter.read(self._call.dialect.read_event(payload(rest)))
+        # A whole stream says that it is whole; one that just stops was cut off.
+        if self._meter.done or self._meter.failed:
+            return None
+        return UpstreamTruncated("the engine's stream ended before it was complete")
 
     def on_head(self, status: int, headers: Headers) -> None:
         self._status = status
         self._headers = [(name, value) for name, value in headers if name in PASSED_ON]
         kind = next((value for name, value in self._headers if name == b"content-type"), b"")
-        if status < 400 and kind.startswith(b"text/event-stream"):
-            self._streaming = True
-            self._carrier.start(
-                status,
-                [*self._headers, *self.headers(), (b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")],
-            )
-            self._meter.bytes_left()
+        self._streaming = status < 400 and kind.startswith(b"text/event-stream")
+        self._splitter = EventSplitter(self._context.max_event)
+        if not self.committed:
+            movable = self._streaming and can_move(self._call, self._dispatch, self._context)
+            self._mover = Mover(self._call, self._dispatch, self._context, self._body()) if movable else None
+        if not self._carrier.flushed:
+            self.pause()
 
     def on_data(self, data: bytes) -> None:
         if self._streaming:
@@ -155,7 +178,7 @@ class Relay:
         self._parts.append(data)
         self._size += len(data)
         if self._size > self._context.max_answer:
-            self.abort(UpstreamError(f"the answer of model {self._call.pool.name!r} was larger than allowed"))
+            self.abort(UpstreamError(f"the answer of model {self._dispatch.pool.name!r} was larger than allowed"))
 
     def on_end(self) -> None:
         if self._streaming:
@@ -163,14 +186,23 @@ class Relay:
         else:
             self._answer_whole(b"".join(self._parts))
 
-    def on_fail(self, error: UpstreamError) -> None:
-        exchange = self._dispatch.exchange
-        if exchange is not None and exchange.refused:
-            self._fail(NoHealthyEndpoint(f"{error.message}; no other endpoint is left, try again", retry_after=2))
-        else:
-            self._fail(error)
+    def on_fail(self, error: NaruError) -> None:
+        if not self.over and self.committed and self._mover is not None and self._mover.begin(error):
+            return
+        self._fail(error)
 
     # a streamed answer
+
+    def _start(self, headers: Headers) -> None:
+        self._begun = True
+        self._carrier.start(200, [*headers, *self.headers(), *UNBUFFERED])
+
+    def _commit(self) -> None:
+        self.committed = True
+        self._context.keep_alive.leave(self)
+        if not self._begun:
+            self._start(self._headers)
+        self._meter.bytes_left()
 
     def _pass_events(self, data: bytes) -> None:
         try:
@@ -178,31 +210,38 @@ class Relay:
         except EventTooLargeError:
             self.abort(UpstreamError("the engine sent an event larger than allowed"))
             return
-        content = 0
-        kept = []
-        for event in events:
-            reading = self._call.dialect.read_event(payload(event))
-            self._meter.read(reading)
-            content += reading.content
-            if not (reading.usage_only and self._call.hide_usage):
-                kept.append(event)
+        content, kept = self._read(events)
         if content and self._dispatch.exchange is not None:
             self._dispatch.exchange.content_began()
         if kept:
+            if not self.committed:
+                self._commit()
             self._carrier.write(kept[0] if len(kept) == 1 else b"".join(kept))
             if content:
                 self._meter.content_left(self._instruments(), content)
 
+    def _read(self, events: list[bytes]) -> tuple[int, list[bytes]]:
+        """How many of the events are content, and those that are for the client."""
+        content, kept, mover = 0, [], self._mover
+        for came in events:
+            event = came if mover is None else mover.event(came)
+            if event is None:
+                continue
+            data = payload(event)
+            reading = self._call.dialect.read_event(data)
+            self._meter.read(reading)
+            content += reading.content
+            if mover is not None:
+                mover.transcript.add(data, reading)
+            if not (reading.usage_only and self._call.hide_usage):
+                kept.append(event)
+        return content, kept
+
     def _end_stream(self) -> None:
-        rest = self._splitter.rest
-        if rest:
-            self._meter.read(self._call.dialect.read_event(payload(rest)))
-        # A whole stream says that it is whole; one that just stops was cut off.
-        if self._call.stream and not self._meter.done and not self._meter.failed:
-            self._fail(UpstreamTruncated("the engine's stream ended before it was complete"))
-            return
-        if rest:
-            self._carrier.write(rest)
+        if not self.committed:
+            self._commit()
+        if self._splitter.rest:
+            self._carrier.write(self._splitter.rest)
         self._carrier.end()
         self._finish(UpstreamError.reason if self._meter.failed else OK)
 
@@ -210,25 +249,25 @@ class Relay:
 
     def _answer_whole(self, body: bytes) -> None:
         refused = self._status >= 400
+        model = self._dispatch.pool.name
         if self._status >= 500 or self._status == 401 or (refused and not explains(body)):
-            self._fail(self._upstream_error())
-            return
+            self._fail(upstream_error(model, self._status))
+        elif self._begun:
+            self._fail(late_refusal(model, self._status, body), ENGINE_REFUSED if refused else None)
+        else:
+            self._pass_whole(body)
+
+    def _pass_whole(self, body: bytes) -> None:
         headers = [*self._headers, *self.headers()]
         if self._status == 429 and not any(name == b"retry-after" for name, _ in headers):
             headers.append((b"retry-after", b"1"))
         self._carrier.whole(self._status, headers, body)
-        if refused:
+        if self._status >= 400:
             self._finish(ENGINE_REFUSED, client_fault=self._status != 429)
             return
         self._meter.whole_left()
         self._meter.usage = self._call.dialect.read_answer(body)
         self._finish(OK)
-
-    def _upstream_error(self) -> NaruError:
-        model = self._call.pool.name
-        if self._status == 503:
-            return Unavailable(f"model {model!r} is overloaded or starting; try again shortly", retry_after=2)
-        return UpstreamError(f"model {model!r} answered with an error of its own (status {self._status})")
 
     # ends
 
@@ -239,19 +278,24 @@ class Relay:
         else:
             self._ending = (outcome, self._status, client_fault)
 
-    def _fail(self, error: NaruError) -> None:
+    def _fail(self, error: NaruError, outcome: str | None = None) -> None:
         if self.over:
             return
         if self._ending is not None:
             pass  # all of the answer is on its way already
-        elif self._streaming:
+        elif self._begun:
             self._carrier.break_off(error, self._call.dialect.error_event(self._context.describe(error)))
         else:
             self._carrier.error(error, self.headers())
-        self._close(error.reason, error.http_status, error.message)
+        fault = outcome == ENGINE_REFUSED and not error.retryable
+        self._close(outcome or error.reason, error.http_status, error.message, client_fault=fault)
 
     def _close(self, outcome: str, status: int, reason: str | None = None, *, client_fault: bool = False) -> None:
         self.over = True
+        self._context.keep_alive.leave(self)
+        self._dispatch.end()
+        if self._mover is not None:
+            self._mover.cancel()
         self._metrics.inflight.labels(self._call.pool.name).dec()
         answer = self._meter.answer(outcome, client_fault=client_fault)
         endpoint = self._dispatch.endpoint
@@ -261,7 +305,7 @@ class Relay:
             self._instruments().record(answer)
         call = self._call
         self._context.log.write(Entry(
-            call.request_id, call.operation, outcome, status, reason, call.pool.name,
+            call.request_id, call.operation, outcome, status, reason, self._dispatch.pool.name,
             endpoint.version if endpoint else None, endpoint.authority if endpoint else None, call.tenant, call.stream,
             _rounded(answer.ttft), _rounded(answer.tpot), _rounded(answer.ended - answer.received),
             answer.input_tokens, answer.output_tokens,
@@ -271,11 +315,14 @@ class Relay:
     def headers(self) -> Headers:
         """Which model, version and endpoint answered."""
         endpoint = self._dispatch.endpoint
-        return [(b"x-naru-model", self._call.pool.name.encode())] if endpoint is None else endpoint.names
+        return [(b"x-naru-model", self._dispatch.pool.name.encode())] if endpoint is None else endpoint.names
 
-    def _encode(self, endpoint: Endpoint) -> bytes:
-        self._meter.request_sent()
-        return encode("POST", self._call.path, endpoint, self._call.headers, self._call.body)
+    def _body(self) -> bytes:
+        """The request as the model that is asked at present needs it."""
+        if self._mover is not None and self.committed:
+            return self._mover.body
+        pool = self._dispatch.pool
+        return self._call.body if pool is self._call.pool else for_model(self._call.body, pool.name)
 
     def _instruments(self) -> VersionMetrics:
         endpoint = self._dispatch.endpoint

@@ -49,6 +49,7 @@ class HealthChecker:
                 return
 
     async def _check(self, endpoint: Endpoint) -> UpstreamError | None:
+        """What is wrong with the endpoint, if anything."""
         try:
             status, _ = await fetch(endpoint, endpoint.health_path, self._limits)
         except UpstreamError as error:

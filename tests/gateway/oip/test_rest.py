@@ -328,7 +328,7 @@ async def test_a_service_that_fails(status: int, body: object, expected: int, se
     async def fail(_: Received, wire: Wire) -> None:
         await wire.whole(status, body)
 
-    served.v1.script = fail
+    served.v1.script = served.v2.script = fail
     answer = await served.gateway.http.post(INFER, json={"inputs": [texts("good")]})
     assert answer.status_code == expected
     assert "secret" not in answer.text

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from time import perf_counter
 from urllib.parse import urlsplit
 
+from loadtests.wire import PATH, request
+
 
 @dataclass(frozen=True, slots=True)
 class Timing:
@@ -25,18 +27,10 @@ class Client:
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
 
-    def request(self, body: dict[str, object], path: str) -> bytes:
-        data = json.dumps(body).encode()
-        head = (
-            f"POST {path} HTTP/1.1\r\nhost: {self._host}\r\nauthorization: Bearer {self._key}\r\n"
-            f"content-type: application/json\r\ncontent-length: {len(data)}\r\n\r\n"
-        )
-        return head.encode() + data
-
-    async def send(self, body: dict[str, object], path: str = "/v1/chat/completions") -> asyncio.StreamReader:
+    async def send(self, body: dict[str, object], path: str = PATH) -> asyncio.StreamReader:
         if self._writer is None or self._writer.is_closing():
             self._reader, self._writer = await asyncio.open_connection(self._host, self._port)
-        self._writer.write(self.request(body, path))
+        self._writer.write(request(body, path, self._key))
         assert self._reader is not None
         return self._reader
 
@@ -49,7 +43,7 @@ class Client:
                 first = perf_counter()
         return Timing(first - began, perf_counter() - began)
 
-    async def unstreamed(self, body: dict[str, object], path: str = "/v1/chat/completions") -> None:
+    async def unstreamed(self, body: dict[str, object], path: str = PATH) -> None:
         reader = await self.send(body, path)
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
         await reader.readexactly(int(head.split(b"content-length:")[1].split(b"\r\n")[0]))

@@ -1,94 +1,184 @@
-"""Starts a mock engine and a gateway in front of it, each a process of its own, for a benchmark's length."""
+"""The processes of a load test, each started for its length, and what they use."""
 
 import contextlib
+import json
 import os
+import resource
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import psutil
 import yaml
 
-KEY = "sk-loadtest"
-MODEL = "mock"
+from loadtests.mock_engine import Counts
+from loadtests.wire import KEY, MODEL
+
+
+@dataclass(frozen=True, slots=True)
+class Cores:
+    """The target has one core to itself; the mock engine and the load share the others, where there are any."""
+
+    target: set[int]
+    load: set[int]
+
+    @classmethod
+    def divided(cls) -> Self:
+        everything = os.sched_getaffinity(0)
+        target = {min(everything)}
+        return cls(target, everything - target or everything)
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A running mock engine."""
+
+    ports: list[int]
+
+    def counts(self) -> Counts:
+        return Counts(**json.loads(get(self.ports[0], "/stats")))
 
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    engine: str
-    gateway: str
-    grpc: str
-    admin: str
-    pid: int
-    """The gateway's process."""
+    """A running gateway in front of a mock engine."""
+
+    process: subprocess.Popen[str]
+    port: int
+    grpc_port: int
+    admin_port: int
+
+    @property
+    def gateway(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def grpc(self) -> str:
+        return f"127.0.0.1:{self.grpc_port}"
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
 
     def metrics(self) -> str:
-        with urllib.request.urlopen(f"{self.admin}/metrics", timeout=10) as answer:
-            text: str = answer.read().decode()
-            return text
-
-    def rss(self) -> float:
-        """The gateway's resident memory, MiB."""
-        return float(psutil.Process(self.pid).memory_info().rss) / 2**20
+        return get(self.admin_port, "/metrics")
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def allow_files(count: int) -> None:
+    """Raise this process's limit of open files, and so that of the processes it starts. Raises ValueError."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, count), hard))
+
+
+def get(port: int, path: str) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+        text: str = answer.read().decode()
+        return text
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that nothing listens on, all different."""
+    with contextlib.ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
 
 
 @contextlib.contextmanager
-def bench(tokens: int, pace: float, pin: bool = False) -> Iterator[Bench]:
-    """With `pin`, the gateway has core 0 to itself; the engine and the load share the rest."""
-    engine_port, port, grpc, admin = (free_port() for _ in range(4))
-    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+def pinned(cores: set[int]) -> Iterator[None]:
+    """This thread, and every process begun inside, runs on these cores only."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@contextlib.contextmanager
+def process(
+    command: Sequence[str], variables: Mapping[str, str] | None = None, *, stdout: int = subprocess.DEVNULL
+) -> Iterator[subprocess.Popen[str]]:
+    environment = {**os.environ, **(variables or {})}
+    started = subprocess.Popen(command, env=environment, text=True, stdout=stdout, stderr=subprocess.DEVNULL)
+    try:
+        yield started
+    finally:
+        for each in tree(started.pid):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                each.kill()
+        started.wait()
+        if started.stdout:
+            started.stdout.close()
+
+
+def until(ready: Callable[[], bool], what: str, seconds: float = 30) -> None:
+    """Raises TimeoutError; an address that does not answer yet is not ready."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError):
+            if ready():
+                return
+        time.sleep(0.05)
+    raise TimeoutError(what)
+
+
+@contextlib.contextmanager
+def mock_engine(tokens: int, pace: float, endpoints: int = 3) -> Iterator[Engine]:
+    engine = Engine(free_ports(endpoints))
+    options = ["--ports", *map(str, engine.ports), "--tokens", str(tokens), "--pace", str(pace)]
+    with process([sys.executable, "-m", "loadtests.mock_engine", *options]):
+        until(lambda: bool(get(engine.ports[0], "/health")), "the mock engine does not answer")
+        yield engine
+
+
+@contextlib.contextmanager
+def gateway(engines: list[int], module: str = "services.gateway") -> Iterator[Bench]:
+    """All defaults, one key, one model with these ports as its endpoints."""
+    port, grpc, admin = free_ports(3)
+    with tempfile.TemporaryDirectory() as folder:
         registry = Path(folder) / "registry.yaml"
-        versions = {"v1": {"endpoints": [f"http://127.0.0.1:{engine_port}"]}}
-        registry.write_text(yaml.safe_dump({"models": {MODEL: {"task": "chat", "versions": versions}}}))
-        engine = [sys.executable, "-m", "loadtests.mock_engine", "--port", str(engine_port)]
-        stack.enter_context(_process([*engine, "--tokens", str(tokens), "--pace", str(pace)], {}))
-        settings = {
-            "NARU_API_KEY": KEY, "NARU_GATEWAY__REGISTRY": str(registry), "NARU_GATEWAY__HTTP__PORT": str(port),
-            "NARU_GATEWAY__ADMIN__PORT": str(admin), "NARU_GATEWAY__GRPC__PORT": str(grpc),
-            "NARU_GATEWAY__HTTP__MAX_CONNECTIONS": "20000",
+        endpoints = [f"http://127.0.0.1:{each}" for each in engines]
+        model = {"task": "chat", "versions": {"v1": {"endpoints": endpoints}}}
+        registry.write_text(yaml.safe_dump({"models": {MODEL: model}}))
+        variables = {
+            "NARU_API_KEY": KEY, "NARU_GATEWAY__REGISTRY": str(registry),
+            "NARU_GATEWAY__HTTP__PORT": str(port), "NARU_GATEWAY__GRPC__PORT": str(grpc),
+            "NARU_GATEWAY__ADMIN__PORT": str(admin),
         }  # fmt: skip
-        gateway = stack.enter_context(_process([sys.executable, "-m", "services.gateway"], settings))
-        made = Bench(
-            f"http://127.0.0.1:{engine_port}",
-            f"http://127.0.0.1:{port}",
-            f"127.0.0.1:{grpc}",
-            f"http://127.0.0.1:{admin}",
-            gateway.pid,
-        )
-        _until_ready(made)
-        if pin:
-            psutil.Process(gateway.pid).cpu_affinity([0])
+        with process([sys.executable, "-m", module], variables, stdout=subprocess.PIPE) as started:
+            until(lambda: json.loads(get(admin, "/readyz"))["models"][MODEL], "the gateway does not become ready")
+            yield Bench(started, port, grpc, admin)
+
+
+@contextlib.contextmanager
+def bench(tokens: int, pace: float, module: str = "services.gateway") -> Iterator[Bench]:
+    """A gateway with three mock endpoints behind it."""
+    with mock_engine(tokens, pace) as engine, gateway(engine.ports, module) as made:
         yield made
 
 
-@contextlib.contextmanager
-def _process(command: list[str], variables: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(command, env={**os.environ, **variables}, stderr=subprocess.DEVNULL)
+def tree(pid: int) -> list[psutil.Process]:
     try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
+        root = psutil.Process(pid)
+        return [*root.children(recursive=True), root]
+    except psutil.NoSuchProcess:
+        return []
 
 
-def _until_ready(made: Bench, seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        with contextlib.suppress(OSError), urllib.request.urlopen(f"{made.admin}/readyz", timeout=2) as answer:
-            if b'"mock":true' in answer.read().replace(b" ", b""):
-                return
-        time.sleep(0.1)
-    raise TimeoutError("the gateway did not become ready")
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process and its children, as /proc says."""
+    return sum(times.user + times.system for times in (each.cpu_times() for each in tree(pid)))
+
+
+def resident(pid: int) -> float:
+    """MiB of a process and its children."""
+    return float(sum(each.memory_info().rss for each in tree(pid))) / 2**20

@@ -1,0 +1,182 @@
+"""The gateway beside Envoy, vllm-router and the engine directly, under the same load.
+
+    python -m loadtests.bench --output docs/benchmarks.md
+
+The target under load has one core to itself. The mock engine and the load share this thread on another, and never
+sleep: waking a core costs tens of microseconds on a virtual machine, and would be charged to the target. Each round
+measures every target in turn, so that a machine whose speed drifts treats all alike. Every answer is compared with the
+right one: a target that breaks one has failed, and so has the run.
+"""
+
+import argparse
+import contextlib
+import shlex
+import statistics
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from loadtests import streaming
+from loadtests.mock_engine import Counts, MockEngine, served
+from loadtests.peers import PEERS, running
+from loadtests.processes import Cores, cpu_seconds, free_ports, gateway, pinned, resident
+from loadtests.report import document, table
+from loadtests.results import DIRECT, Results
+from loadtests.streaming import Shape
+from loadtests.whole import Step, latencies, saturate
+from loadtests.wire import BrokenAnswer
+
+GATEWAY = "naru"
+CONNECTIONS = 64
+SHAPES = tuple(Shape(streams, tokens=64, pace=0.01) for streams in (64, 256))
+
+
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """Seconds of each measurement."""
+
+    rate: float
+    latency: float
+    streams: float
+
+
+FULL, QUICK = Lengths(rate=4, latency=2, streams=5), Lengths(rate=1, latency=0.5, streams=1.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    name: str
+    port: int
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One measurement of one target: its figures by their names."""
+
+    clients: int
+    measure: Callable[[Target], dict[str, float]]
+
+
+@dataclass(slots=True)
+class _Clock:
+    """The processor time of a target between two calls."""
+
+    pid: int
+    times: list[float] = field(default_factory=list)
+
+    def __call__(self) -> None:
+        self.times.append(cpu_seconds(self.pid))
+
+    @property
+    def seconds(self) -> float:
+        return self.times[1] - self.times[0]
+
+
+def phases(lengths: Lengths, step: Step) -> list[Phase]:
+    def rate(target: Target) -> dict[str, float]:
+        return {"rate": saturate(target.port, CONNECTIONS, seconds=lengths.rate, alongside=step).per_second}
+
+    def latency(target: Target) -> dict[str, float]:
+        return {"p50": statistics.median(latencies(target.port, lengths.latency, step)) * 1e6}
+
+    def streams(shape: Shape) -> Callable[[Target], dict[str, float]]:
+        def measure(target: Target) -> dict[str, float]:
+            clock = _Clock(target.pid)
+            found = streaming.load(target.port, shape, lengths.streams, clock=clock, alongside=step)
+            ttft = statistics.quantiles(found.ttft, n=100, method="inclusive")
+            return {
+                f"cpu{shape.streams}": clock.seconds / found.tokens * 10_000,
+                f"ttft50_{shape.streams}": ttft[49] * 1e6,
+                f"ttft99_{shape.streams}": ttft[98] * 1e6,
+            }
+
+        return measure
+
+    return [Phase(CONNECTIONS, rate), Phase(1, latency), *(Phase(shape.streams, streams(shape)) for shape in SHAPES)]
+
+
+def measure(phase: Phase, target: Target, counts: Counts) -> dict[str, float]:
+    """Raises BrokenAnswer where an answer is wrong, or where upstream connections are not kept."""
+    before = replace(counts)
+    found = phase.measure(target)
+    connections, requests = counts.connections - before.connections, counts.requests - before.requests
+    if connections > 4 * phase.clients + requests / 50:
+        raise BrokenAnswer(f"{connections} connections to the engine for {requests} requests")
+    return found
+
+
+def run(targets: list[Target], engine: MockEngine, rounds: int, lengths: Lengths) -> Results:
+    results = Results([target.name for target in targets])
+    for target in targets:
+        results.add(target.name, {"idle": resident(target.pid)})
+        saturate(target.port, CONNECTIONS, seconds=1, alongside=engine.step)  # to warm up
+    for number in range(rounds):
+        for phase in phases(lengths, engine.step):
+            for target in targets:
+                try:
+                    results.add(target.name, measure(phase, target, engine.counts))
+                except (BrokenAnswer, OSError) as error:
+                    print(f"bench: {target.name}, round {number + 1}: FAILED: {error}", flush=True)
+                    results.fail(target.name, str(error))
+        print(f"bench: round {number + 1} of {rounds} done", flush=True)
+    for target in targets:
+        results.add(target.name, {"after": resident(target.pid)})
+    return results
+
+
+@contextlib.contextmanager
+def serving(names: list[str], engines: list[int], cores: set[int]) -> Iterator[list[Target]]:
+    """The named targets, each in a process on these cores; those that are not there are left out, and named."""
+    with contextlib.ExitStack() as stack:
+        with pinned(cores):
+            started = [stack.enter_context(_started(name, engines)) for name in names if _is_there(name)]
+        yield [Target(DIRECT, engines[0], 0), *started]
+
+
+def _is_there(name: str) -> bool:
+    if name == GATEWAY or PEERS[name].path.exists():
+        return True
+    print(f"bench: {name} is not installed and left out: python -m loadtests.peers", flush=True)
+    return False
+
+
+@contextlib.contextmanager
+def _started(name: str, engines: list[int]) -> Iterator[Target]:
+    if name == GATEWAY:
+        with gateway(engines) as made:
+            yield Target(name, made.port, made.process.pid)
+    else:
+        with running(PEERS[name], engines) as (pid, port):
+            yield Target(name, port, pid)
+
+
+def main() -> None:
+    known = [GATEWAY, *PEERS]
+    parser = argparse.ArgumentParser(description="The gateway beside Envoy, vllm-router and the engine directly.")
+    parser.add_argument("--targets", nargs="+", choices=known, default=known, help="beside the engine directly")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="short measurements: to see that it works")
+    parser.add_argument("--output", type=Path, help="the document to write")
+    arguments = parser.parse_args()
+    cores = Cores.divided()
+    engines = free_ports(3)
+    engine = MockEngine(engines, SHAPES[0].tokens, SHAPES[0].pace)
+    with (
+        pinned(cores.load),
+        served(engine) as held,
+        serving(arguments.targets, engines, cores.target) as targets,
+        held,
+    ):
+        results = run(targets, engine, arguments.rounds, QUICK if arguments.quick else FULL)
+    print(table(results))
+    if arguments.output:
+        command = shlex.join(["python", "-m", "loadtests.bench", *sys.argv[1:]])
+        arguments.output.write_text(document(results, command, arguments.rounds), encoding="utf-8")
+    if results.failures:
+        sys.exit("bench: an answer was wrong; see FAILED above")
+
+
+if __name__ == "__main__":
+    main()

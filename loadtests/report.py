@@ -1,0 +1,85 @@
+"""A benchmark's figures as a table, and the document around it."""
+
+import os
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+
+from loadtests.peers import PEERS
+from loadtests.results import DIRECT, Results, Spread
+
+HEADER = (
+    "| | req/s, 64 connections | added p50 µs, 1 connection | CPU s per 10,000 tokens, 64 streams | 256 streams "
+    "| added TTFT µs, 64 streams, p50 | p99 | 256 streams, p50 | p99 | RSS MiB, idle | after |"
+)
+DOCUMENT = """# Benchmarks
+
+{table}
+
+{rounds} rounds, each against every target in turn; medians, and the range over the rounds in brackets.
+{own}
+
+The target runs alone on core 0; a mock engine with three endpoints and the load share the others. A stream is 64
+tokens, 10 ms apart, begun at its own time; its first token leaves the engine at once. *Added* is the difference to
+the engine directly in the same round. CPU is user and system time of the target's processes. The load compares every
+answer with the right one, byte for byte, and a target that breaks one fails the run. Envoy is a static proxy with one
+worker and least request, vllm-router balances by power of two choices, both without keys; Naru checks its key, routes
+and meters, all defaults on.
+
+| | |
+|---|---|
+| machine | {machine} |
+| kernel | {kernel} |
+| Python | {python} |
+| beside it | {peers} |
+| date | {date} |
+| command | `{command}` |
+"""
+
+
+def document(results: Results, command: str, rounds: int) -> str:
+    peers = (f"{PEERS[name].distribution} {PEERS[name].version}" for name in results.targets if name in PEERS)
+    return DOCUMENT.format(
+        table=table(results), rounds=rounds, own=own(results), machine=machine(), kernel=platform.release(),
+        python=platform.python_version(), peers=", ".join(peers) or "nothing",
+        date=datetime.now(UTC).date().isoformat(), command=command,
+    )  # fmt: skip
+
+
+def table(results: Results) -> str:
+    rows = [f"| {target} | {' | '.join(_cells(results, target))} |" for target in results.targets]
+    return "\n".join([HEADER, "|" + "---|" * (HEADER.count("|") - 1), *rows])
+
+
+def own(results: Results) -> str:
+    """The engine's own times, which the added ones are added to."""
+    p50, p99 = (f"{results.spread(DIRECT, f'{name}_256').median:.0f}" for name in ("ttft50", "ttft99"))
+    one = results.spread(DIRECT, "p50").median
+    return f"The engine's own: p50 {one:.0f} µs at one connection, TTFT p50 {p50} and p99 {p99} µs at 256 streams."
+
+
+def machine() -> str:
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{models[0] if models else platform.machine()}, {os.cpu_count()} cores"
+
+
+def _cells(results: Results, target: str) -> list[str]:
+    if target in results.failures:
+        return ["failed"] * (HEADER.count("|") - 2)
+    rate = _cell(results.spread(target, "rate"), 0)
+    if target == DIRECT:
+        return [rate, *[""] * (HEADER.count("|") - 3)]
+    added = ("ttft50_64", "ttft99_64", "ttft50_256", "ttft99_256")
+    return [
+        rate,
+        _cell(results.added(target, "p50"), 0),
+        *(_cell(results.spread(target, name), 3) for name in ("cpu64", "cpu256")),
+        *(_cell(results.added(target, name), 0) for name in added),
+        *(f"{results.spread(target, name).median:.0f}" for name in ("idle", "after")),
+    ]
+
+
+def _cell(spread: Spread, places: int) -> str:
+    median, low, high = (f"{value:,.{places}f}" for value in (spread.median, spread.low, spread.high))
+    return f"{median} ({low} to {high})"

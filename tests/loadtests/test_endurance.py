@@ -1,0 +1,25 @@
+"""The load tests' bounded forms, against the real gateway as a process of its own."""
+
+import pytest
+
+from loadtests.memory import Amounts, soak
+from loadtests.streaming import Shape
+from loadtests.streams import endure
+
+
+@pytest.mark.slow
+def test_many_streams_at_once_lose_no_event_and_leave_nothing_behind() -> None:
+    came = endure(Shape(streams=200, tokens=64, pace=0.02), seconds=5)
+    assert came.found.answers >= 200
+    assert came.after.left_over(came.idle) == []
+    assert came.peak < 300
+
+
+@pytest.mark.slow
+def test_requests_and_cancellations_leave_nothing_behind() -> None:
+    done = soak(Amounts(requests=5000, cancelled=500, names=100, parts=1))
+    assert done.engine.left > 0, "the engines should see clients leave"
+    assert done.engine.requests > 5000
+    assert done.engine.connections < 1000, "connections to the engines should be kept"
+    assert done.after.left_over(done.idle) == []
+    assert len({count for name, _, count in done.rows if name.endswith(("names", "paths"))}) == 1

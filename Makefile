@@ -42,8 +42,9 @@ format: install ## Put the code into its form
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
-bench: install ## The gateway's added TTFT against a mock engine
-	@$(BIN)/python -m loadtests.overhead
+bench: install ## The gateway beside Envoy, vllm-router and the engine directly; writes docs/benchmarks.md
+	@$(BIN)/python -m loadtests.peers
+	@$(BIN)/python -m loadtests.bench --output docs/benchmarks.md
 
 clean: ## Remove what was installed here; models stay in their cache
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

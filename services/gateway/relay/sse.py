@@ -26,7 +26,7 @@ class EventSplitter:
 
         Joined, all that was returned and `rest` are always exactly what was fed.
         """
-        if not self._rest and data.endswith(b"\n\n") and data.count(b"\n\n") == 1 and b"\r" not in data:
+        if not self._rest and _is_one(data):
             return [data]  # the common case: one read, one event
         # Only the seam can hide an end that was not seen before.
         search = max(0, len(self._rest) - _LONGEST_END)
@@ -48,9 +48,15 @@ class EventSplitter:
 
 def events(data: bytes) -> list[bytes]:
     """The events of a piece that holds whole ones only; the last may lack its end."""
+    if _is_one(data):
+        return [data]
     splitter = EventSplitter(len(data))
     found = splitter.feed(data)
     return [*found, splitter.rest] if splitter.rest else found
+
+
+def _is_one(data: bytes) -> bool:
+    return data.endswith(b"\n\n") and data.count(b"\n\n") == 1 and b"\r" not in data
 
 
 def payload(event: bytes) -> bytes:

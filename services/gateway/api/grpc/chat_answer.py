@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -11,6 +11,7 @@ from services.common.pb.naru.v1 import chat_pb2 as pb
 from services.gateway.api.grpc.values import words
 from services.gateway.relay.dialects import engine_words
 
+F = TypeVar("F")
 T = TypeVar("T")
 
 ROLES = words(pb.Role)
@@ -105,7 +106,7 @@ class _Answer(msgspec.Struct):
     usage: _Usage | None = None
     system_fingerprint: str | None = None
     service_tier: str | None = None
-    error: msgspec.Raw | None = None
+    error: Any = None
 
 
 _decode = msgspec.json.Decoder(_Answer).decode
@@ -116,7 +117,8 @@ def response(body: bytes) -> pb.ChatResponse:
     answer = _read(body)
     return pb.ChatResponse(
         id=answer.id, created=answer.created, model=answer.model, choices=[_choice(c) for c in answer.choices],
-        usage=_usage(answer.usage), system_fingerprint=answer.system_fingerprint, service_tier=answer.service_tier,
+        usage=_given(_usage, answer.usage), system_fingerprint=answer.system_fingerprint,
+        service_tier=answer.service_tier,
     )  # fmt: skip
 
 
@@ -128,10 +130,17 @@ def piece(data: bytes) -> pb.StreamChatResponse | None:
     if not data or data == b"[DONE]":
         return None
     answer = _read(data)
-    return pb.StreamChatResponse(
-        id=answer.id, created=answer.created, model=answer.model, choices=[_delta(c) for c in answer.choices],
-        usage=_usage(answer.usage), system_fingerprint=answer.system_fingerprint, service_tier=answer.service_tier,
-    )  # fmt: skip
+    made = pb.StreamChatResponse(id=answer.id, created=answer.created, model=answer.model)
+    for choice in answer.choices:
+        _add_delta(made.choices.add(), choice)
+    # Fields that most pieces lack are not worth an argument each: this runs for every token.
+    if answer.usage is not None:
+        made.usage.CopyFrom(_usage(answer.usage))
+    if answer.system_fingerprint is not None:
+        made.system_fingerprint = answer.system_fingerprint
+    if answer.service_tier is not None:
+        made.service_tier = answer.service_tier
+    return made
 
 
 def _read(data: bytes) -> _Answer:
@@ -139,7 +148,7 @@ def _read(data: bytes) -> _Answer:
         answer = _decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise UpstreamError("the engine's answer is not a chat completion") from None
-    if answer.error is not None:
+    if answer.error:
         raise UpstreamError(engine_words(data)[0])
     return answer
 
@@ -148,8 +157,9 @@ def _choice(choice: _Choice) -> pb.Choice:
     message = choice.message
     return pb.Choice(
         index=choice.index, message=None if message is None else _message(message),
-        finish_reason=_finished(choice.finish_reason), logprobs=_logprobs(choice.logprobs),
-        stop_reason=_text(choice.stop_reason),
+        finish_reason=_given(_finished, choice.finish_reason),
+        logprobs=_given(_logprobs, choice.logprobs),
+        stop_reason=_given(str, choice.stop_reason),
     )  # fmt: skip
 
 
@@ -158,67 +168,74 @@ def _message(message: _Message) -> pb.ChatMessage:
         role=ROLES.get(message.role or ""), content=message.content, refusal=message.refusal,
         reasoning_content=message.reasoning_content or message.reasoning,
         tool_calls=[_tool_call(call) for call in message.tool_calls or ()],
-        function_call=_made(pb.FunctionCall, message.function_call), audio=_audio(message.audio),
+        function_call=_given(_function, message.function_call), audio=_given(_audio, message.audio),
     )  # fmt: skip
 
 
 def _tool_call(call: _ToolCall) -> pb.ToolCall:
-    return pb.ToolCall(
-        id=call.id, function=_made(pb.FunctionCall, call.function), custom=_made(pb.CustomCall, call.custom)
-    )
+    return pb.ToolCall(id=call.id, function=_given(_function, call.function), custom=_given(_custom, call.custom))
 
 
-def _delta(choice: _Choice) -> pb.ChoiceDelta:
-    delta = _message_delta(choice.delta or choice.message)
-    if choice.finish_reason is None and choice.logprobs is None:  # nearly every piece
-        return pb.ChoiceDelta(index=choice.index, delta=delta)
-    return pb.ChoiceDelta(
-        index=choice.index, delta=delta, finish_reason=_finished(choice.finish_reason),
-        logprobs=_logprobs(choice.logprobs), stop_reason=_text(choice.stop_reason),
-    )  # fmt: skip
+def _add_delta(made: pb.ChoiceDelta, choice: _Choice) -> None:
+    made.index = choice.index
+    delta = choice.delta or choice.message
+    if delta is not None:
+        _fill_delta(made.delta, delta)
+    if choice.finish_reason is not None:
+        made.finish_reason = _finished(choice.finish_reason)
+    if choice.stop_reason is not None:
+        made.stop_reason = str(choice.stop_reason)
+    if choice.logprobs is not None:
+        made.logprobs.CopyFrom(_logprobs(choice.logprobs))
 
 
-def _message_delta(delta: _Message | None) -> pb.MessageDelta | None:
-    if delta is None:
-        return None
-    return pb.MessageDelta(
-        role=ROLES.get(delta.role) if delta.role else None, content=delta.content, refusal=delta.refusal,
-        reasoning_content=delta.reasoning_content or delta.reasoning,
-        tool_calls=[_tool_call_delta(call) for call in delta.tool_calls] if delta.tool_calls else None,
-        function_call=_made(pb.FunctionCall, delta.function_call), audio=_audio(delta.audio),
-    )  # fmt: skip
+def _fill_delta(made: pb.MessageDelta, delta: _Message) -> None:
+    if delta.content is not None:
+        made.content = delta.content
+    if delta.role is not None:
+        made.role = ROLES.get(delta.role, pb.ROLE_UNSPECIFIED)
+    reasoning = delta.reasoning_content or delta.reasoning
+    if reasoning is not None:
+        made.reasoning_content = reasoning
+    if delta.refusal is not None:
+        made.refusal = delta.refusal
+    if delta.tool_calls:
+        made.tool_calls.extend(_tool_call_delta(call) for call in delta.tool_calls)
+    if delta.function_call is not None:
+        made.function_call.CopyFrom(_function(delta.function_call))
+    if delta.audio is not None:
+        made.audio.CopyFrom(_audio(delta.audio))
 
 
 def _tool_call_delta(call: _ToolCall) -> pb.ToolCallDelta:
     return pb.ToolCallDelta(
-        index=call.index, id=call.id, function=_made(pb.FunctionCall, call.function),
-        custom=_made(pb.CustomCall, call.custom),
+        index=call.index, id=call.id, function=_given(_function, call.function),
+        custom=_given(_custom, call.custom),
     )  # fmt: skip
 
 
-def _made(kind: Callable[..., T], found: msgspec.Struct | None) -> T | None:
-    """A message whose fields have the names of the struct's."""
-    return None if found is None else kind(**msgspec.structs.asdict(found))
+def _given(translate: Callable[[F], T], found: F | None) -> T | None:
+    return None if found is None else translate(found)
 
 
-def _audio(found: _Audio | None) -> pb.Audio | None:
-    if found is None:
-        return None
+def _function(found: _Function) -> pb.FunctionCall:
+    return pb.FunctionCall(name=found.name, arguments=found.arguments)
+
+
+def _custom(found: _Custom) -> pb.CustomCall:
+    return pb.CustomCall(name=found.name, input=found.input)
+
+
+def _audio(found: _Audio) -> pb.Audio:
     data = base64.b64decode(found.data) if found.data else None
     return pb.Audio(id=found.id, data=data, expires_at=found.expires_at, transcript=found.transcript)
 
 
-def _finished(reason: str | None) -> pb.FinishReason | None:
-    return None if reason is None else FINISHED.get(reason, pb.FINISH_REASON_OTHER)
+def _finished(reason: str) -> pb.FinishReason:
+    return FINISHED.get(reason, pb.FINISH_REASON_OTHER)
 
 
-def _text(value: int | str | None) -> str | None:
-    return None if value is None else str(value)
-
-
-def _logprobs(found: _Logprobs | None) -> pb.Logprobs | None:
-    if found is None:
-        return None
+def _logprobs(found: _Logprobs) -> pb.Logprobs:
     return pb.Logprobs(
         content=[_token(token) for token in found.content or ()],
         refusal=[_token(token) for token in found.refusal or ()],
@@ -232,11 +249,17 @@ def _token(found: _Token) -> pb.TokenLogprob:
     )  # fmt: skip
 
 
-def _usage(found: _Usage | None) -> pb.Usage | None:
-    if found is None:
-        return None
+def _usage(found: _Usage) -> pb.Usage:
     return pb.Usage(
         prompt_tokens=found.prompt_tokens, completion_tokens=found.completion_tokens, total_tokens=found.total_tokens,
-        prompt_tokens_details=_made(pb.PromptTokensDetails, found.prompt_tokens_details),
-        completion_tokens_details=_made(pb.CompletionTokensDetails, found.completion_tokens_details),
+        prompt_tokens_details=_given(_prompt_details, found.prompt_tokens_details),
+        completion_tokens_details=_given(_completion_details, found.completion_tokens_details),
     )  # fmt: skip
+
+
+def _prompt_details(found: _PromptDetails) -> pb.PromptTokensDetails:
+    return pb.PromptTokensDetails(**msgspec.structs.asdict(found))
+
+
+def _completion_details(found: _CompletionDetails) -> pb.CompletionTokensDetails:
+    return pb.CompletionTokensDetails(**msgspec.structs.asdict(found))

@@ -80,9 +80,9 @@ async def running(
         }
     )
     gateway = build(section, Authenticator([development_key(KEY), *(keys or [])]), seed)
+    await gateway.grpc.start()
     tasks = [asyncio.create_task(gateway.clients.serve()), asyncio.create_task(gateway.admin.serve())]
     watch = asyncio.create_task(gateway.watch())
-    await gateway.grpc.start()
     async with asyncio.timeout(10):
         while not (gateway.clients.started and gateway.admin.started):
             await asyncio.sleep(0.005)

@@ -91,7 +91,8 @@ class GrpcServer:
             else:
                 self.port = server.add_secure_port(address, credentials)
         except RuntimeError:
-            raise GrpcError(f"gRPC cannot listen on {address}: is the port taken?") from None
+            why = "is the port taken?" if credentials is None else "is the port taken, or the certificate no PEM?"
+            raise GrpcError(f"gRPC cannot listen on {address}: {why}") from None
         await server.start()
 
     def retire(self, limit: float) -> None:

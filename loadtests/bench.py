@@ -16,12 +16,13 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from time import perf_counter, process_time
 
 from loadtests import streaming
 from loadtests.mock_engine import Counts, MockEngine, served
 from loadtests.peers import PEERS, running
-from loadtests.processes import Cores, cpu_seconds, free_ports, gateway, pinned, resident
-from loadtests.report import document, table
+from loadtests.processes import Cores, busy_seconds, cpu_seconds, free_ports, gateway, pinned, resident
+from loadtests.report import document, quiet, table
 from loadtests.results import DIRECT, Results
 from loadtests.streaming import Shape
 from loadtests.whole import Step, latencies, saturate
@@ -49,6 +50,7 @@ class Target:
     name: str
     port: int
     pid: int
+    """0 where there is no process but this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +100,22 @@ def phases(lengths: Lengths, step: Step) -> list[Phase]:
 
 
 def measure(phase: Phase, target: Target, counts: Counts) -> dict[str, float]:
-    """Raises BrokenAnswer where an answer is wrong, or where upstream connections are not kept."""
-    before = replace(counts)
+    """The phase's figures, and `others`: the cores that anything else used meanwhile, which makes a figure worthless.
+
+    Raises BrokenAnswer where an answer is wrong, or where upstream connections are not kept.
+    """
+    before, began, others = replace(counts), perf_counter(), _others(target)
     found = phase.measure(target)
+    found["others"] = max(0.0, (_others(target) - others) / (perf_counter() - began))
     connections, requests = counts.connections - before.connections, counts.requests - before.requests
     if connections > 4 * phase.clients + requests / 50:
         raise BrokenAnswer(f"{connections} connections to the engine for {requests} requests")
     return found
+
+
+def _others(target: Target) -> float:
+    """Processor seconds of all but the target and this process."""
+    return busy_seconds() - process_time() - cpu_seconds(target.pid)
 
 
 def run(targets: list[Target], engine: MockEngine, rounds: int, lengths: Lengths) -> Results:
@@ -118,6 +129,8 @@ def run(targets: list[Target], engine: MockEngine, rounds: int, lengths: Lengths
                 try:
                     results.add(target.name, measure(phase, target, engine.counts))
                 except (BrokenAnswer, OSError) as error:
+                    if target.name == DIRECT:
+                        raise  # nothing to compare with
                     print(f"bench: {target.name}, round {number + 1}: FAILED: {error}", flush=True)
                     results.fail(target.name, str(error))
         print(f"bench: round {number + 1} of {rounds} done", flush=True)
@@ -170,7 +183,7 @@ def main() -> None:
         held,
     ):
         results = run(targets, engine, arguments.rounds, QUICK if arguments.quick else FULL)
-    print(table(results))
+    print(f"{table(results)}\n{quiet(results)}")
     if arguments.output:
         command = shlex.join(["python", "-m", "loadtests.bench", *sys.argv[1:]])
         arguments.output.write_text(document(results, command, arguments.rounds), encoding="utf-8")

@@ -179,6 +179,12 @@ def cpu_seconds(pid: int) -> float:
     return sum(times.user + times.system for times in (each.cpu_times() for each in tree(pid)))
 
 
+def busy_seconds() -> float:
+    """Processor time of the whole machine, of all its cores together, and what a hypervisor took."""
+    times = psutil.cpu_times()
+    return float(times.user + times.nice + times.system + times.steal)
+
+
 def resident(pid: int) -> float:
     """MiB of a process and its children."""
     return float(sum(each.memory_info().rss for each in tree(pid))) / 2**20

@@ -17,7 +17,7 @@ DOCUMENT = """# Benchmarks
 {table}
 
 {rounds} rounds, each against every target in turn; medians, and the range over the rounds in brackets.
-{own}
+{own} {quiet}
 
 The target runs alone on core 0; a mock engine with three endpoints and the load share the others. A stream is 64
 tokens, 10 ms apart, begun at its own time; its first token leaves the engine at once. *Added* is the difference to
@@ -40,8 +40,8 @@ and meters, all defaults on.
 def document(results: Results, command: str, rounds: int) -> str:
     peers = (f"{PEERS[name].distribution} {PEERS[name].version}" for name in results.targets if name in PEERS)
     return DOCUMENT.format(
-        table=table(results), rounds=rounds, own=own(results), machine=machine(), kernel=platform.release(),
-        python=platform.python_version(), peers=", ".join(peers) or "nothing",
+        table=table(results), rounds=rounds, own=own(results), quiet=quiet(results), machine=machine(),
+        kernel=platform.release(), python=platform.python_version(), peers=", ".join(peers) or "nothing",
         date=datetime.now(UTC).date().isoformat(), command=command,
     )  # fmt: skip
 
@@ -56,6 +56,13 @@ def own(results: Results) -> str:
     p50, p99 = (f"{results.spread(DIRECT, f'{name}_256').median:.0f}" for name in ("ttft50", "ttft99"))
     one = results.spread(DIRECT, "p50").median
     return f"The engine's own: p50 {one:.0f} µs at one connection, TTFT p50 {p50} and p99 {p99} µs at 256 streams."
+
+
+def quiet(results: Results) -> str:
+    """How far the machine was free of other work."""
+    shares = [results.spread(target, "others") for target in results.targets if target not in results.failures]
+    median, most = max(each.median for each in shares), max(each.high for each in shares)
+    return f"Other processes used {median:.0%} of a core in the middle of a target's measurements, {most:.0%} at most."
 
 
 def machine() -> str:

@@ -108,6 +108,21 @@ async def test_the_users_of_one_request_are_asked_for_at_the_same_time(served: S
     assert answer.json()["outputs"][0]["data"] == [str(user) for user in range(8)]
 
 
+async def test_a_user_whose_call_fails_fails_the_request_and_no_other_call(served: Served) -> None:
+    async def fail_one(request: Received, wire: Wire) -> None:
+        if request.json["user_id"] == "b":
+            await wire.whole(500, {})
+        else:
+            await asyncio.sleep(0.05)
+            await wire.whole(200, {"strategy": "popular", "items": []})
+
+    served.recommender.script = fail_one
+    users = tensor("user_id", "BYTES", [3], ["a", "b", "c"])
+    assert (await served.gateway.http.post(RECOMMEND, json={"inputs": [users]})).status_code == 502
+    assert await served.gateway.outcome("ok", operation="recommendation") == 2
+    assert await served.gateway.outcome("upstream_error", operation="recommendation") == 1
+
+
 async def test_a_history_and_options_as_parameters(served: Served) -> None:
     history = tensor("history", "BYTES", [1, 2], [["50", "181"]])
     asked = {"inputs": [history], "parameters": {"k": 3, "exclude_seen": False, "timeout": 5}}

@@ -92,7 +92,9 @@ class Inference:
         """Raises UnknownModel, UnknownVersion."""
         pool = self._door.gate.served(name)
         pool.check(Hints(version))
-        return any(endpoint.healthy for endpoint in pool.endpoints if version in (None, endpoint.version))
+        if version is None:
+            return pool.ready
+        return any(endpoint.healthy for endpoint in pool.endpoints if endpoint.version == version)
 
     def metadata(self, principal: Principal, name: str, version: str | None) -> ModelMetadata:
         """Raises Draining, UnknownModel, UnknownVersion, PermissionDenied."""
@@ -102,30 +104,30 @@ class Inference:
         signature = SIGNATURES.get(pool.task)
         if signature is None:
             return ModelMetadata(
-                pool.name, versions, f"naru_{pool.task}", parameters=(("served_at", _elsewhere(pool)),)
+                pool.served_name, versions, f"naru_{pool.task}", parameters=(("served_at", _elsewhere(pool)),)
             )
-        return ModelMetadata(pool.name, versions, f"naru_{pool.task}", signature.inputs, signature.outputs)
+        return ModelMetadata(pool.served_name, versions, f"naru_{pool.task}", signature.inputs, signature.outputs)
 
     def prepare(self, admitted: Admitted, asked: Asked) -> Ready:
         """Raises InvalidTensor, InvalidRequest, UnknownVersion and what `Gate.named` raises."""
         pool = self._door.gate.named(admitted.principal, asked.model)
         signature = SIGNATURES.get(pool.task)
         if signature is None:
-            raise UnknownModel(f"model {pool.name!r} takes no tensors: send it {_elsewhere(pool)}", param="model_name")
+            raise UnknownModel(
+                f"model {pool.served_name!r} takes no tensors: send it {_elsewhere(pool)}", param="model_name"
+            )
         if asked.version:
             admitted = msgspec.structs.replace(admitted, hints=replace(admitted.hints, version=asked.version))
             pool.check(admitted.hints)
         wanted = _wanted(signature, asked.outputs)
         inputs = signature.read(asked.inputs)
         bodies = signature.bodies(inputs, asked.parameters)
-        calls = [self._call(admitted, signature, {"model": pool.name, **body}) for body in bodies]
+        calls = [self._call(admitted, signature, {"model": asked.model, **body}) for body in bodies]
         return Ready(asked.id, signature, inputs, calls, wanted)
 
     def _call(self, admitted: Admitted, signature: Signature, body: Body) -> Call:
         try:
-            pool, order = signature.surface.prepare(
-                self._door.gate, admitted.principal, msgspec.json.encode(body)
-            )  # fmt: skip
+            pool, order = signature.surface.prepare(self._door.gate, admitted.principal, msgspec.json.encode(body))
         except InvalidField as error:
             raise _in_tensor(signature, error.message, error.param) from None
         return self._door.call(admitted, pool, order)
@@ -136,23 +138,25 @@ class Inference:
         for whole in wholes:
             if whole.status >= 400:
                 raise _refused(ready.signature, whole)
-        model = ready.calls[0].pool.name
+        model = ready.calls[0].pool.served_name
         try:
             answers = [msgspec.json.decode(whole.body, type=Body) for whole in wholes]
             outputs = {tensor.name: tensor for tensor in ready.signature.tensors(ready.inputs, answers)}
         except (msgspec.DecodeError, LookupError, TypeError, ValueError):
             raise UpstreamError(f"model {model!r} gave an answer that is not what its task promises") from None
         headers = _common(wholes)
-        version = next((value.decode() for name, value in headers if name == b"x-naru-version"), "")
-        return Inferred(ready.id, model, version, [outputs[name] for name in ready.wanted], headers)
+        said = {name: value.decode() for name, value in headers}
+        chosen = [outputs[name] for name in ready.wanted]
+        return Inferred(ready.id, said.get(b"x-naru-model", model), said.get(b"x-naru-version", ""), chosen, headers)
 
     async def _ask(self, calls: Sequence[Call]) -> list[Whole]:
-        try:
-            async with asyncio.TaskGroup() as group:
-                asking = [group.create_task(self._door.ask(call)) for call in calls]
-        except* NaruError as errors:
-            raise errors.exceptions[0] from None
-        return [task.result() for task in asking]
+        """All of the answers, or the first error: calls beside a failed one end by themselves, as the metrics say."""
+        wholes = []
+        for answer in await asyncio.gather(*map(self._door.ask, calls), return_exceptions=True):
+            if isinstance(answer, BaseException):
+                raise answer
+            wholes.append(answer)
+        return wholes
 
 
 def _elsewhere(pool: ModelPool) -> str:

@@ -63,13 +63,15 @@ class Gateway:
     scraper: Scraper
     mirror: Mirror
     drain: Drain
+    metrics: Metrics
     log: RequestLog
 
     async def watch(self) -> None:
-        """Keep what is known of the endpoints fresh, for ever."""
+        """Keep what is known of the endpoints fresh, and the metrics small, for ever."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.health.run())
             group.create_task(self.scraper.run())
+            group.create_task(self.metrics.keep_folded())
 
 
 def build(settings: GatewaySection, authenticator: Authenticator, seed: int | None = None) -> Gateway:
@@ -108,6 +110,7 @@ def build(settings: GatewaySection, authenticator: Authenticator, seed: int | No
         scraper=Scraper(fleet.compared(), settings.routing.scrape_interval, settings.routing.scrape_stale),
         mirror=mirror,
         drain=drain,
+        metrics=metrics,
         log=log,
     )  # fmt: skip
 

@@ -5,16 +5,18 @@ once it has been resolved to a configured model, so a client can't create a time
 registry, the key file and the bounded words of `services.common.errors`.
 """
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Callable, Iterable
 
 import msgspec
 from prometheus_client import CollectorRegistry, Gauge
 
-from services.gateway.instruments import Buckets, Count, Counts, Histograms
+from services.gateway.instruments import Count, Counts, Histograms
 from services.gateway.registry import Slo
 from services.gateway.upstream.endpoint import Endpoint
 
 OK = "ok"
+Observe = Callable[[float], None]
 TTFT_BUCKETS = (
     0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.15, 0.2, 0.25, 0.3, 0.45, 0.5,
     0.75, 1, 1.5, 2, 2.5, 3, 4.5, 5, 6, 7.5, 10, 20, 40, 80,
@@ -166,6 +168,18 @@ class Metrics:
             "model", "version", "outcome",
         )  # fmt: skip
 
+    def fold(self) -> None:
+        """Sort what was observed into its buckets; see `Buckets.fold`."""
+        for instrument in vars(self).values():
+            if isinstance(instrument, Histograms):
+                instrument.fold()
+
+    async def keep_folded(self) -> None:
+        """For ever: a scrape may be far, and what is not in its bucket takes room."""
+        while True:
+            await asyncio.sleep(1)
+            self.fold()
+
     def refused(self, operation: str, outcome: str, model: str = "") -> None:
         """A request that reached no version: `model` is empty unless it is a configured one."""
         self.requests.labels(operation, model, "", outcome).inc()
@@ -185,56 +199,61 @@ class VersionMetrics:
         self._metrics, self._slo = metrics, slo
         self._operation, self._model, self._version = operation, model, version
         labels = self._labels = (operation, model, version)
-        self._ttft = {stream: metrics.ttft.labels(*labels, str(stream).lower()) for stream in (True, False)}
-        self._tpot = metrics.tpot.labels(*labels)
-        self._first_byte = metrics.first_byte.labels(*labels)
-        self._overhead = metrics.overhead.labels(*labels)
-        self._queue_wait = metrics.queue_wait.labels(*labels)
-        self._usage = {kind: metrics.token_usage.labels(*labels, kind) for kind in ("input", "output")}
-        self._outcomes: dict[str, tuple[Count, Buckets]] = {}
+        self._ttft = {s: metrics.ttft.labels(*labels, str(s).lower()).observe for s in (True, False)}
+        self._tpot = metrics.tpot.labels(*labels).observe
+        self._first_byte = metrics.first_byte.labels(*labels).observe
+        self._overhead = metrics.overhead.labels(*labels).observe
+        self._queue_wait = metrics.queue_wait.labels(*labels).observe
+        self._input, self._output = (metrics.token_usage.labels(*labels, kind).observe for kind in ("input", "output"))
+        self._judged = {
+            objective: {met: metrics.slo.labels(model, objective, str(met).lower()) for met in (True, False)}
+            for objective, promised in slo.model_dump().items() if promised is not None
+        }  # fmt: skip
+        self._outcomes: dict[str, tuple[Count, Observe]] = {}
         self._tokens: dict[str, tuple[Count, Count]] = {}
         self.content_gap = metrics.itl.labels(*labels).observe
         """Takes one inter-token latency, in seconds."""
 
     def record(self, answer: Answer) -> None:
         """Everything about one request, once, at its end."""
-        requests, duration = self._outcomes.get(answer.outcome) or self._outcome(answer.outcome)
-        requests.inc()
-        received = answer.received
-        duration.observe(answer.ended - received)
+        outcome, received = answer.outcome, answer.received
+        requests, duration = self._outcomes.get(outcome) or self._outcome(outcome)
+        requests.value += 1
+        duration(answer.ended - received)
         if answer.first_token is not None:
-            self._ttft[answer.stream].observe(answer.first_token - received)
-        tpot = answer.tpot
+            self._ttft[answer.stream](answer.first_token - received)
+        tpot = answer.tpot if answer.stream else None
         if tpot is not None:
-            self._tpot.observe(tpot)
+            self._tpot(tpot)
         if answer.first_byte is not None:
-            self._first_byte.observe(answer.first_byte - received)
+            self._first_byte(answer.first_byte - received)
         if answer.dispatched is not None:
-            self._queue_wait.observe(answer.dispatched - received)
+            self._queue_wait(answer.dispatched - received)
         if answer.overhead is not None:
-            self._overhead.observe(answer.overhead)
+            self._overhead(answer.overhead)
         self._record_tokens(answer)
-        if not answer.client_fault and answer.outcome not in BLAMELESS:
+        if not answer.client_fault and outcome not in BLAMELESS:
             self._record_slo(answer, tpot)
 
-    def _outcome(self, outcome: str) -> tuple[Count, Buckets]:
+    def _outcome(self, outcome: str) -> tuple[Count, Observe]:
         """`error_type` is empty for a success."""
         made = self._outcomes[outcome] = (
             self._metrics.requests.labels(self._operation, self._model, self._version, outcome),
-            self._metrics.duration.labels(*self._labels, "" if outcome == OK else outcome),
+            self._metrics.duration.labels(*self._labels, "" if outcome == OK else outcome).observe,
         )
         return made
 
     def _record_tokens(self, answer: Answer) -> None:
-        if answer.input_tokens is None and answer.output_tokens is None:
+        given, made = answer.input_tokens, answer.output_tokens
+        if given is None and made is None:
             return
-        tokens = self._tokens.get(answer.tenant) or self._tenant(answer.tenant)
-        if answer.input_tokens is not None:
-            self._usage["input"].observe(answer.input_tokens)
-            tokens[0].inc(answer.input_tokens)
-        if answer.output_tokens is not None:
-            self._usage["output"].observe(answer.output_tokens)
-            tokens[1].inc(answer.output_tokens)
+        input_tokens, output_tokens = self._tokens.get(answer.tenant) or self._tenant(answer.tenant)
+        if given is not None:
+            self._input(given)
+            input_tokens.value += given
+        if made is not None:
+            self._output(made)
+            output_tokens.value += made
 
     def _tenant(self, tenant: str) -> tuple[Count, Count]:
         total = self._metrics.tokens.labels
@@ -244,13 +263,11 @@ class VersionMetrics:
         return made
 
     def _record_slo(self, answer: Answer, tpot: float | None) -> None:
-        ok, slo = answer.outcome == OK, self._slo
-        if slo.availability is not None:
-            self._judge("availability", ok)
-        if slo.ttft is not None:
-            self._judge("ttft", ok and answer.ttft is not None and answer.ttft <= slo.ttft)
-        if slo.tpot is not None and (tpot is not None or not ok):
-            self._judge("tpot", ok and (tpot or 0.0) <= slo.tpot)
-
-    def _judge(self, objective: str, met: bool) -> None:
-        self._metrics.slo.labels(self._model, objective, "true" if met else "false").inc()
+        ok, judged = answer.outcome == OK, self._judged
+        if self._slo.availability is not None:
+            judged["availability"][ok].value += 1
+        if self._slo.ttft is not None:
+            ttft = answer.ttft
+            judged["ttft"][ok and ttft is not None and ttft <= self._slo.ttft].value += 1
+        if self._slo.tpot is not None and (tpot is not None or not ok):
+            judged["tpot"][ok and (tpot or 0.0) <= self._slo.tpot].value += 1

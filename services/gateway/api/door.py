@@ -14,7 +14,7 @@ from services.gateway.relay.relay import Carrier, Relay
 from services.gateway.routing.fleet import ModelPool
 from services.gateway.routing.hints import ANYWHERE, Hints
 from services.gateway.routing.prefixes import BLOCK
-from services.gateway.upstream.request import Header
+from services.gateway.upstream.request import Header, lines
 
 JSON = (b"content-type", b"application/json")
 FORWARDED = frozenset(
@@ -53,7 +53,8 @@ class Door:
     def __init__(self, gate: Gate, drain: Drain, context: RelayContext, mirror: Mirror, upstream_key: str | None):
         self.gate = gate
         self._drain, self._context, self._mirror = drain, context, mirror
-        self._fixed = (JSON,) if upstream_key is None else (JSON, (b"authorization", f"Bearer {upstream_key}".encode()))
+        key = [] if upstream_key is None else [(b"authorization", f"Bearer {upstream_key}".encode())]
+        self._fixed = lines([JSON, *key])
 
     def enter(self, key: str | None) -> Principal:
         """Raises Draining, Unauthenticated."""
@@ -62,16 +63,21 @@ class Door:
     def call(self, admitted: Admitted, pool: ModelPool, order: Order) -> Call:
         """Raises UnknownVersion."""
         hints = admitted.hints
-        pool.check(hints)
+        if hints.version is not None:
+            pool.check(hints)
         if order.prompt and len(order.body) > BLOCK:
             hints = hints.about(order.body, order.prompt)
         return Call(
             operation=order.operation, dialect=order.dialect, pool=pool, path=order.path, body=order.body,
-            headers=(*self._fixed, *admitted.passed, (b"x-request-id", admitted.request_id.encode())),
+            head=self._head(admitted),
             stream=order.stream, hide_usage=order.hide_usage, tenant=admitted.principal.tenant,
             request_id=admitted.request_id, received=admitted.received, hints=hints,
             fallbacks=self.gate.fallbacks(admitted.principal, pool),
         )  # fmt: skip
+
+    def _head(self, admitted: Admitted) -> bytes:
+        passed = lines(admitted.passed) if admitted.passed else b""
+        return b"%b%bx-request-id: %b\r\n" % (self._fixed, passed, admitted.request_id.encode())
 
     def open(self, call: Call, carrier: Carrier) -> Relay:
         """The call's relay, which drain waits for from now on; whoever owns the carrier then calls `begin`."""

@@ -32,11 +32,10 @@ class Glance(msgspec.Struct, frozen=True, gc=False):
 def glance(body: bytes, *, asks_for_usage: bool) -> Glance:
     """Raises InvalidRequest where the body is not JSON, InvalidField where a field that is needed is wrong."""
     head = _decode(body)
-    stream = bool(head.stream)
-    wanted = bool((head.stream_options or {}).get("include_usage"))
-    if not (stream and asks_for_usage) or wanted:
-        return Glance(head.model, stream, body, hide_usage=False)
-    return Glance(head.model, stream, _asking(body, head), hide_usage=True)
+    if not head.stream:
+        return Glance(head.model, False, body, False)
+    wanted = not asks_for_usage or bool((head.stream_options or {}).get("include_usage"))
+    return Glance(head.model, True, body if wanted else _asking(body, head), not wanted)
 
 
 def _decode(body: bytes) -> _Head:

@@ -9,6 +9,11 @@ from services.gateway.api.request_id import sane
 from services.gateway.routing.hints import ANYWHERE, HINT_HEADERS, Hints, read_hints
 from services.gateway.upstream.request import Header
 
+_MEANINGS = {
+    b"authorization": "bearer", b"x-api-key": "api key", b"x-request-id": "request id",
+    **dict.fromkeys(FORWARDED, "passed"), **dict.fromkeys(HINT_HEADERS, "hint"),
+}  # fmt: skip
+
 
 class Heading(msgspec.Struct, frozen=True, gc=False):
     key: str | None
@@ -25,20 +30,23 @@ def read_heading(headers: Iterable[Header]) -> Heading:
     bearer = api_key = request_id = None
     passed, hinted = [], []
     for header in headers:
-        name = header[0]
-        if name == b"authorization":
+        meaning = _MEANINGS.get(header[0])
+        if meaning is None:
+            continue
+        if meaning == "bearer":
             bearer = bearer or _bearer(header[1])
-        elif name in FORWARDED:
+        elif meaning == "passed":
             passed.append(header)
-        elif name == b"x-request-id":
+        elif meaning == "request id":
             request_id = request_id or sane(header[1])
-        elif name == b"x-api-key":
+        elif meaning == "api key":
             api_key = api_key or header[1].decode("latin-1")
-        elif name in HINT_HEADERS:
+        else:
             hinted.append(header)
     return Heading(bearer or api_key, request_id, tuple(passed), read_hints(hinted) if hinted else ANYWHERE)
 
 
 def _bearer(value: bytes) -> str | None:
-    scheme, _, key = value.decode("latin-1").partition(" ")
-    return key.strip() or None if scheme.lower() == "bearer" else None
+    if value[:7].lower() != b"bearer ":
+        return None
+    return value[7:].strip().decode("latin-1") or None

@@ -9,6 +9,7 @@ import asyncio
 from http import HTTPStatus
 from typing import Any, ClassVar
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from services.common.errors import HeadersTooLarge, InvalidRequest, NaruError, RequestTimeout
@@ -47,7 +48,15 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         self._segment = len(data)
         self._head_size += self._segment
-        super().data_received(data)
+        if self.timeout_keep_alive_task is not None:
+            self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError:
+            self.refuse(InvalidRequest("this is not an HTTP/1.1 request"))
+            return
+        except httptools.HttpParserUpgrade:
+            pass  # to nothing that is spoken here: the request is answered as any other (RFC 9110, 7.8)
         if not self._in_head:
             return
         if self._head_deadline is None:  # most heads come whole and need no timer
@@ -100,9 +109,6 @@ class BoundedProtocol(HttpToolsProtocol):
         super().timeout_keep_alive_handler()
         if self.transport.get_write_buffer_size():  # close() would wait for a client that does not read
             self.transport.abort()
-
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's signature
-        self.refuse(InvalidRequest("this is not an HTTP/1.1 request"))
 
     def refuse(self, error: NaruError) -> None:
         """Answer what never became a request, or not a whole one, and close."""

@@ -15,6 +15,9 @@ from pydantic import StringConstraints, ValidationError
 from services.common.errors import Unauthenticated
 from services.common.settings import Section
 
+RECENT = 1000
+"""Keys in use that are known without hashing them."""
+
 
 class KeyFileError(ValueError):
     """The key file cannot be used; the message names the field, never a key."""
@@ -51,6 +54,8 @@ class Principal:
 
 class Authenticator:
     def __init__(self, keys: Iterable[Key]) -> None:
+        self._recent: dict[str, Principal] = {}
+        """Keys that were let in, as they came: to hash one for each of its requests costs more than to look it up."""
         self._principals = {
             bytes.fromhex(key.sha256): Principal(tenant=key.tenant, key=key.name, models=key.models) for key in keys
         }
@@ -59,9 +64,15 @@ class Authenticator:
         """Raises Unauthenticated."""
         if key is None:
             raise Unauthenticated("no API key: send it as 'Authorization: Bearer <key>'")
+        principal = self._recent.get(key)
+        if principal is not None:
+            return principal
         principal = self._principals.get(hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest())
         if principal is None:
             raise Unauthenticated("this API key is not known here: check that it is whole and meant for this gateway")
+        if len(self._recent) >= RECENT:
+            self._recent.clear()
+        self._recent[key] = principal
         return principal
 
 

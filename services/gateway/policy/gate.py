@@ -25,6 +25,9 @@ class Gate:
 
     def model(self, principal: Principal, name: str | None, task: Task) -> ModelPool:
         """The model a request names, else the task's first one. Raises Draining, UnknownModel, PermissionDenied."""
+        pool = self._fleet.served.get(name) if name is not None else None
+        if pool is not None and pool.task is task and principal.models is None and not self._drain.draining:
+            return pool  # most requests; every refusal is worded below
         wanted = name if name is not None else self._fleet.registry.default(task)
         if wanted is None:
             raise UnknownModel(f"no {task} model is served; {_LISTED}", param="model")

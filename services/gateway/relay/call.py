@@ -5,7 +5,6 @@ import msgspec
 from services.gateway.relay.dialects import Dialect
 from services.gateway.routing.fleet import ModelPool
 from services.gateway.routing.hints import ANYWHERE, Hints
-from services.gateway.upstream.request import Header
 
 
 class Call(msgspec.Struct, frozen=True, gc=False):
@@ -16,8 +15,8 @@ class Call(msgspec.Struct, frozen=True, gc=False):
     path: str
     """The path on the endpoint."""
     body: bytes
-    headers: tuple[Header, ...]
-    """What travels to the endpoint beside framing: content type, request id; never the client's key."""
+    head: bytes
+    """Header lines: what travels to the endpoint beside framing: content type, request id; never the client's key."""
     stream: bool
     hide_usage: bool
     """The gateway asked the engine for usage, the client did not: the event that carries only usage stays here."""

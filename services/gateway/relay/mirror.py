@@ -71,7 +71,7 @@ class _Copy:
         self._mirror, self._call, self._version = mirror, call, endpoint.version
         self.began = perf_counter()
         limits = context.resilience.limits(call.pool.name, streamed=call.stream)
-        request = encode("POST", call.path, endpoint, call.headers, call.body)
+        request = encode("POST", call.path, endpoint, call.head, call.body)
         self.exchange = Exchange(endpoint, request, self, limits)
         self._splitter = EventSplitter(context.max_event)
         self._status = 0

@@ -105,7 +105,7 @@ class Mover:
 
     async def _ask_count(self, endpoint: Endpoint, body: bytes) -> int | None:
         try:
-            status, answer = await fetch(endpoint, "/tokenize", _COUNTING, self._call.headers, body)
+            status, answer = await fetch(endpoint, "/tokenize", _COUNTING, self._call.head, body)
             return _read_count(answer).count if status == 200 else None
         except (UpstreamError, msgspec.DecodeError, UnicodeDecodeError):
             return None

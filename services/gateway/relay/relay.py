@@ -137,7 +137,7 @@ class Relay:
 
     def encode(self, endpoint: Endpoint) -> bytes:
         self._meter.request_sent()
-        return encode("POST", self._call.path, endpoint, self._call.headers, self._body())
+        return encode("POST", self._call.path, endpoint, self._call.head, self._body())
 
     def restart(self) -> None:
         self._meter.restart()

@@ -1,13 +1,12 @@
 """A request of the gateway's own: health checks, scrapes, counts of tokens."""
 
 import asyncio
-from collections.abc import Iterable
 
 from services.common.errors import UpstreamError
 from services.gateway.upstream.endpoint import Endpoint
 from services.gateway.upstream.exchange import Exchange, Headers
 from services.gateway.upstream.limits import Limits
-from services.gateway.upstream.request import Header, encode
+from services.gateway.upstream.request import encode
 
 LONGEST = 4 * 2**20
 """Bytes of a page; vLLM's `/metrics` has about 100,000."""
@@ -19,14 +18,14 @@ def within(seconds: float) -> Limits:
 
 
 async def fetch(
-    endpoint: Endpoint, path: str, limits: Limits, headers: Iterable[Header] = (), body: bytes = b""
+    endpoint: Endpoint, path: str, limits: Limits, head: bytes = b"", body: bytes = b""
 ) -> tuple[int, bytes]:
     """Status and body of a GET, of a POST where there is a body to send.
 
     Raises UpstreamError, also where the answer is longer than `LONGEST`.
     """
     page = _Page()
-    request = encode("POST" if body else "GET", path, endpoint, [*headers, (b"connection", b"close")], body)
+    request = encode("POST" if body else "GET", path, endpoint, head + b"connection: close\r\n", body)
     # No request of a client's: it has an endpoint of its own, and so is not in flight and takes no kept connection.
     stand_in = Endpoint(endpoint.model, endpoint.version, endpoint.url, 0, endpoint.health_path)
     exchange = Exchange(stand_in, request, page, limits)

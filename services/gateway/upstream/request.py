@@ -7,10 +7,14 @@ from services.gateway.upstream.endpoint import Endpoint
 Header = tuple[bytes, bytes]
 
 
-def encode(method: str, path: str, endpoint: Endpoint, headers: Iterable[Header], body: bytes) -> bytes:
-    """Request line, Host, the given headers, Content-Length where there is a body, and the body."""
-    lines = [f"{method} {path} HTTP/1.1\r\nhost: {endpoint.authority}\r\n".encode("ascii")]
-    lines += [b"%b: %b\r\n" % header for header in headers]
-    if body or method == "POST":
-        lines.append(b"content-length: %d\r\n" % len(body))
-    return b"".join([*lines, b"\r\n", body])
+def lines(headers: Iterable[Header]) -> bytes:
+    """Header lines, each with its end."""
+    return b"".join([b"%b: %b\r\n" % header for header in headers])
+
+
+def encode(method: str, path: str, endpoint: Endpoint, head: bytes, body: bytes) -> bytes:
+    """Request line, Host, the header lines of `head`, Content-Length where there is a body, and the body."""
+    start = f"{method} {path} HTTP/1.1\r\nhost: {endpoint.authority}\r\n".encode("ascii")
+    if not body and method != "POST":
+        return b"%b%b\r\n" % (start, head)
+    return b"%b%bcontent-length: %d\r\n\r\n%b" % (start, head, len(body), body)

@@ -121,7 +121,7 @@ class Routing(Section):
     choices_above: int = Field(default=16, ge=2)
     """With more candidates than this, two drawn at random are compared instead of all."""
     prefix_blocks: int = Field(default=32_768, ge=1)
-    """Blocks of 512 bytes of prompts that are remembered, about 200 bytes of memory each."""
+    """Blocks of 1,024 bytes of prompts that are remembered, about 200 bytes of memory each."""
 
 
 class Timeouts(Section):

@@ -80,14 +80,17 @@ class Picker:
         weights, spread = self._weights, self._routing.spread
         vitals = [endpoint.vitals for endpoint in able]
         if not (adapter or blocks or hints.session or any(vitals)):
-            return [-endpoint.in_flight for endpoint in able]  # one score alone: its order is enough
+            return [
+                -weights.in_flight * endpoint.in_flight for endpoint in able
+            ]  # one score alone: its order is enough
         scores = scorers.weighted(weights.in_flight, scorers.in_flight(able))
         if any(vitals):
             scores = scorers.added(scores, self._worth(able[0].version, vitals))
         if adapter:
             scores = scorers.added(scores, scorers.weighted(weights.adapter, scorers.adapter(vitals, adapter)))
-        if blocks:
-            served = scorers.prefix(self._memory.matched(blocks, able), len(blocks), able, spread)
+        depths = self._memory.matched(blocks, able) if blocks else [0]
+        if max(depths) > min(depths):
+            served = scorers.prefix(depths, len(blocks), able, spread)
             scores = scorers.added(scores, scorers.weighted(weights.prefix, served))
         if hints.session:
             own = scorers.session(able, self._places, hints.session, spread)

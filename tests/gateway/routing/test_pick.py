@@ -111,10 +111,10 @@ def test_an_adapter_goes_where_it_is_loaded_and_anywhere_else_if_it_is_nowhere()
 
 def test_prompts_that_begin_alike_go_to_one_endpoint() -> None:
     made = picker(*(endpoint() for _ in range(8)))
-    first = {name: made.pick(prompt(name * 1000), None, ()) for name in "abcdefgh"}
+    first = {name: made.pick(prompt(name * 3000), None, ()) for name in "abcdefgh"}
     assert len(set(first.values())) > 2
     for name, where in first.items():
-        assert made.pick(prompt(name * 1000 + "and then another question " * 50), None, ()) is where
+        assert made.pick(prompt(name * 3000 + "and then another question " * 50), None, ()) is where
 
 
 def test_a_hot_prefix_does_not_overload_its_endpoint() -> None:

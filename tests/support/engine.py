@@ -96,6 +96,8 @@ class Engine:
     running: int = 0
     left: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when a connection was closed on the engine while it was answering."""
+    server: asyncio.Server | None = None
+    writers: set[asyncio.StreamWriter] = field(default_factory=set)
 
     @property
     def url(self) -> str:
@@ -103,6 +105,7 @@ class Engine:
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self.writers.add(writer)
         try:
             while (request := await _read(reader)) is not None:
                 if request.path == "/metrics":
@@ -118,7 +121,20 @@ class Engine:
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass  # the loop's end cancels what still waits for a request
         finally:
+            self.writers.discard(writer)
             writer.close()
+
+    async def start(self) -> None:
+        """Listen: on a free port, then always on that one."""
+        self.server = await asyncio.start_server(self.handle, "127.0.0.1", self.port)
+        self.port = self.server.sockets[0].getsockname()[1]
+
+    def stop(self) -> None:
+        """Die as a killed process does: nothing listens, and every connection is reset."""
+        assert self.server is not None
+        self.server.close()
+        for writer in self.writers:
+            writer.transport.abort()
 
     async def _answer(self, request: Received, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.running += 1
@@ -155,9 +171,8 @@ async def _read(reader: asyncio.StreamReader) -> Received | None:
 @contextlib.asynccontextmanager
 async def engine(script: Script = hello) -> AsyncIterator[Engine]:
     made = Engine(script)
-    server = await asyncio.start_server(made.handle, "127.0.0.1", 0)
-    made.port = server.sockets[0].getsockname()[1]
+    await made.start()
     try:
         yield made
     finally:
-        server.close()
+        made.stop()

@@ -59,10 +59,13 @@ class Mover:
         self._task = asyncio.create_task(self._continue(endpoint, continuation))
         return True
 
-    def cancel(self) -> None:
+    def end(self) -> None:
+        """The stream is over."""
         if self._task is not None:
             self._task.cancel()
             self._task = None
+        if not self._arrived:
+            self._count("failed")
 
     def event(self, event: bytes) -> bytes | None:
         """An event as the client gets it, if it does."""

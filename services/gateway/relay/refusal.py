@@ -16,10 +16,11 @@ class _Refusal(msgspec.Struct):
 _read_refusal = msgspec.json.Decoder(_Refusal).decode
 
 
-def upstream_error(model: str, status: int) -> NaruError:
-    """For a 5xx, or a refusal that clients of these APIs could not read."""
+def upstream_error(model: str, status: int, retry_after: bytes = b"") -> NaruError:
+    """For a 5xx, or a refusal that clients of these APIs could not read; `retry_after` is the endpoint's header."""
     if status == 503:
-        return Unavailable(f"model {model!r} is overloaded or starting; try again shortly", retry_after=2)
+        seconds = int(retry_after) if retry_after.isdigit() else 2
+        return Unavailable(f"model {model!r} is overloaded or starting; try again shortly", retry_after=seconds)
     return UpstreamError(f"model {model!r} answered with an error of its own (status {status})")
 
 

@@ -250,8 +250,10 @@ class Relay:
     def _answer_whole(self, body: bytes) -> None:
         refused = self._status >= 400
         model = self._dispatch.pool.name
-        if self._status >= 500 or self._status == 401 or (refused and not explains(body)):
-            self._fail(upstream_error(model, self._status))
+        if self.committed:
+            self._fail(UpstreamError(f"an engine of model {model!r} died, and no other one could continue its answer"))
+        elif self._status >= 500 or self._status == 401 or (refused and not explains(body)):
+            self._fail(upstream_error(model, self._status, dict(self._headers).get(b"retry-after", b"")))
         elif self._begun:
             self._fail(late_refusal(model, self._status, body), ENGINE_REFUSED if refused else None)
         else:
@@ -295,7 +297,7 @@ class Relay:
         self._context.keep_alive.leave(self)
         self._dispatch.end()
         if self._mover is not None:
-            self._mover.cancel()
+            self._mover.end()
         self._metrics.inflight.labels(self._call.pool.name).dec()
         answer = self._meter.answer(outcome, client_fault=client_fault)
         endpoint = self._dispatch.endpoint

@@ -12,7 +12,7 @@ from dataclasses import replace
 from time import monotonic
 from typing import Protocol
 
-from services.common.errors import NoHealthyEndpoint, UpstreamError, UpstreamTimeout
+from services.common.errors import NaruError, NoHealthyEndpoint, UpstreamError, UpstreamTimeout
 from services.gateway.routing.attempt import Attempt
 from services.gateway.routing.fleet import ModelPool
 from services.gateway.routing.hints import Hints
@@ -45,7 +45,7 @@ class Requester(Protocol):
     def on_head(self, status: int, headers: Headers) -> None: ...
     def on_data(self, data: bytes) -> None: ...
     def on_end(self) -> None: ...
-    def on_fail(self, error: UpstreamError) -> None: ...
+    def on_fail(self, error: NaruError) -> None: ...
 
 
 class Dispatch:
@@ -168,7 +168,7 @@ class Dispatch:
         reason = "refused" if attempt.exchange.refused else "broken"
         if not isinstance(error, UpstreamTimeout) and self._retry(reason, self._tried):
             return
-        self._requester.on_fail(error)
+        self._requester.on_fail(_no_other(error) if attempt.exchange.refused else error)
 
     def _refused(self, attempt: Attempt) -> None:
         now = monotonic()
@@ -274,6 +274,10 @@ def no_endpoint(model: str, version: str | None = None) -> NoHealthyEndpoint:
     return NoHealthyEndpoint(
         f"{where} has no healthy endpoint at the moment; try again shortly", retry_after=RETRY_AFTER
     )
+
+
+def _no_other(error: UpstreamError) -> NoHealthyEndpoint:
+    return NoHealthyEndpoint(f"{error.message}; no other endpoint is left, try again", retry_after=RETRY_AFTER)
 
 
 def seeded(seed: int | None = None) -> random.Random:

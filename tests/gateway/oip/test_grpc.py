@@ -227,6 +227,18 @@ async def test_a_cancelled_call_stops_the_service(stub: Any, served: Served) -> 
     await served.gateway.until_outcome("client_cancelled")
 
 
+async def test_a_deadline_stops_the_services_of_every_user(stub: Any, served: Served) -> None:
+    async def never(_: Received, __: Wire) -> None:
+        await asyncio.Event().wait()
+
+    served.recommender.script = never
+    users = typed("user_id", "INT64", [3], int64_contents=[1, 2, 3])
+    code, _ = await refusal(stub.ModelInfer(asked("recommendation", users), metadata=BEARER, timeout=0.3))
+    assert code == "DEADLINE_EXCEEDED"
+    await served.gateway.until_outcome("deadline_exceeded", 3)
+    assert served.recommender.running == 0
+
+
 async def test_a_service_that_fails_is_counted_once(stub: Any, served: Served) -> None:
     async def fail(_: Received, wire: Wire) -> None:
         await wire.whole(500, {"error": {"message": "secret traceback"}})

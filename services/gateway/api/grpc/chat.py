@@ -20,7 +20,7 @@ class ChatServicer:
 
     async def StreamChat(self, request: pb.StreamChatRequest, visit: Visit) -> None:  # noqa: N802
         carrier = StreamCarrier(visit, piece, self._write_timeout)
-        with visit.running(CHAT, lambda: stream_body(request), carrier) as relay:
+        with visit.running(visit.call(CHAT, lambda: stream_body(request)), carrier) as relay:
             carrier.relay = relay
             relay.begin()
             await carrier.run()

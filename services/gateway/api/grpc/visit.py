@@ -14,6 +14,7 @@ from services.gateway.api.grpc import status
 from services.gateway.api.heading import read_heading
 from services.gateway.policy.authenticate import Principal
 from services.gateway.policy.gate import Gate
+from services.gateway.relay.call import Call
 from services.gateway.relay.gather import Gathered, Whole, refusal
 from services.gateway.relay.relay import Carrier, Relay
 from services.gateway.routing.fleet import ModelPool
@@ -49,28 +50,32 @@ class Visit:
         return Admitted(principal, b"", self.received, self.request_id, heading.passed, heading.hints)
 
     async def ask(self, surface: Surface, body: Callable[[], bytes]) -> Whole:
-        """A call's whole answer. Raises NaruError, in the engine's words where the engine itself refused.
-
-        `body` makes the request's JSON, once the caller may come in.
-        """
-        gathered = Gathered()
-        with self.running(surface, body, gathered) as relay:
-            relay.begin()
-            whole = await gathered.answer
-        self.name(whole.headers)
+        """A surface's whole answer. Raises NaruError, in the engine's words where the engine itself refused."""
+        whole = await self.answer(self.call(surface, body))
         if whole.status >= 400:
             raise refusal(whole)
         return whole
 
-    @contextlib.contextmanager
-    def running(self, surface: Surface, body: Callable[[], bytes], carrier: Carrier) -> Iterator[Relay]:
-        """A call that lives as long as the context; whoever owns the carrier calls `begin`.
+    async def answer(self, call: Call) -> Whole:
+        """A call's whole answer, a refusal of the engine's own too. Raises NaruError."""
+        gathered = Gathered()
+        with self.running(call, gathered) as relay:
+            relay.begin()
+            return await gathered.answer
 
-        The RPC's deadline and its cancellation end it. Raises what the surface and the door refuse.
-        """
+    def call(self, surface: Surface, body: Callable[[], bytes]) -> Call:
+        """Raises what the surface and the door refuse. `body` makes the request's JSON, once the caller may come in."""
         admitted = self.admit()
         pool, order = surface.prepare(self.door.gate, admitted.principal, body())
-        relay = self.door.open(self.door.call(admitted, pool, order), carrier)
+        return self.door.call(admitted, pool, order)
+
+    @contextlib.contextmanager
+    def running(self, call: Call, carrier: Carrier) -> Iterator[Relay]:
+        """A call that lives as long as the context; whoever owns the carrier calls `begin`.
+
+        The RPC's deadline and its cancellation end it.
+        """
+        relay = self.door.open(call, carrier)
         self.counted = True
         deadline = Deadline(self.context.time_remaining(), relay)
         try:

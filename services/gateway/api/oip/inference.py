@@ -2,9 +2,10 @@
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version as version_of
+from typing import Any
 
 import msgspec
 
@@ -25,6 +26,7 @@ NAME = "naru"
 EXTENSIONS = ("binary_tensor_data",)
 SIGNATURES = {made.surface.task: made for made in (sentiment.SIGNATURE, recommendation.SIGNATURE)}
 _ANSWERED = (b"x-naru-model", b"x-naru-version", b"x-naru-endpoint")
+Ask = Callable[[Call], Coroutine[Any, Any, Whole]]
 _PARAM = re.compile(r"(\w+)(?:\[(\d+)\])?")
 
 
@@ -132,9 +134,9 @@ class Inference:
             raise _in_tensor(signature, error.message, error.param) from None
         return self._door.call(admitted, pool, order)
 
-    async def infer(self, ready: Ready) -> Inferred:
-        """Raises NaruError; the calls are counted and logged then. To cancel the waiting stops the engines."""
-        wholes = await self._ask(ready.calls)
+    async def infer(self, ready: Ready, ask: Ask) -> Inferred:
+        """`ask`: how the edge gets a call's answer. Raises NaruError; the calls are counted and logged then."""
+        wholes = await _all(ready.calls, ask)
         for whole in wholes:
             if whole.status >= 400:
                 raise _refused(ready.signature, whole)
@@ -149,14 +151,15 @@ class Inference:
         chosen = [outputs[name] for name in ready.wanted]
         return Inferred(ready.id, said.get(b"x-naru-model", model), said.get(b"x-naru-version", ""), chosen, headers)
 
-    async def _ask(self, calls: Sequence[Call]) -> list[Whole]:
-        """All of the answers, or the first error: calls beside a failed one end by themselves, as the metrics say."""
-        wholes = []
-        for answer in await asyncio.gather(*map(self._door.ask, calls), return_exceptions=True):
-            if isinstance(answer, BaseException):
-                raise answer
-            wholes.append(answer)
-        return wholes
+
+async def _all(calls: Sequence[Call], ask: Ask) -> list[Whole]:
+    """All of the answers, or the first error: calls beside a failed one end by themselves, as the metrics say."""
+    wholes = []
+    for answer in await asyncio.gather(*map(ask, calls), return_exceptions=True):
+        if isinstance(answer, BaseException):
+            raise answer
+        wholes.append(answer)
+    return wholes
 
 
 def _elsewhere(pool: ModelPool) -> str:

@@ -92,7 +92,7 @@ async def _infer(request: Request, edge: HttpEdge, inference: Inference) -> Resp
     passed = tuple(header for header in admitted.passed if header[0] != b"accept")
     ready = inference.prepare(msgspec.structs.replace(admitted, passed=passed), asked)
     try:
-        inferred = await _while_there(request, inference.infer(ready))
+        inferred = await _while_there(request, inference.infer(ready, edge.door.ask))
     except NaruError as error:  # its calls were counted and logged as they ended
         return error_response(error, request.url.path)
     body, json_length = rest_codec.write(inferred, wishes)

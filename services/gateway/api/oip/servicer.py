@@ -55,8 +55,7 @@ class InferenceServicer:
 
     async def ModelInfer(self, request: pb.ModelInferRequest, visit: Visit) -> pb.ModelInferResponse:  # noqa: N802
         ready = self._inference.prepare(visit.admit(), _asked(request))
-        visit.counted = True
-        inferred = await self._inference.infer(ready)
+        inferred = await self._inference.infer(ready, visit.answer)
         visit.name(inferred.headers)
         return _answer(inferred, raw=bool(request.raw_input_contents))
 

@@ -1,5 +1,6 @@
 """A gateway in front of scripted task services."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,15 @@ class Served:
     v2: Engine
     recommender: Engine
     llm: Engine
+
+    async def until_v2_is_down(self) -> None:
+        """The second version of sentiment fails its health checks from now on."""
+        self.v2.healthy = False
+        async with asyncio.timeout(10):
+            while any(
+                endpoint.healthy for endpoint in self.gateway.gateway.health.endpoints if endpoint.version == "v2"
+            ):
+                await asyncio.sleep(0.02)
 
 
 @pytest.fixture

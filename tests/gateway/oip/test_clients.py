@@ -42,9 +42,7 @@ def client(triton: Official, served: Served, request: pytest.FixtureRequest) -> 
 async def test_triton_sees_what_is_live_and_ready(client: Triton, served: Served) -> None:
     models = [["sentiment", ""], ["sentiment", "v2"], ["m", ""]]
     assert await client.call("health", models=models) == {"live": True, "ready": True, "models": [True] * 3}
-    for endpoint in served.gateway.gateway.health.endpoints:
-        if endpoint.version == "v2":
-            endpoint.healthy = served.v2.healthy = False
+    await served.until_v2_is_down()
     assert (await client.call("health", models=models))["models"] == [True, False, True]
 
 

@@ -204,9 +204,7 @@ async def test_health_needs_no_key_and_everything_else_does(served: Served) -> N
 
 async def test_a_model_that_is_down_is_not_ready_and_a_draining_gateway_neither(served: Served) -> None:
     http = served.gateway.http
-    for endpoint in served.gateway.gateway.health.endpoints:
-        if endpoint.version == "v2":
-            endpoint.healthy = served.v2.healthy = False
+    await served.until_v2_is_down()
     assert (await http.get("/v2/models/sentiment/versions/v2/ready")).status_code == 503
     assert (await http.get("/v2/models/sentiment/ready")).status_code == 200
     served.gateway.gateway.drain.draining = True

@@ -62,7 +62,9 @@ class Official:
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps([function, arguments]) + "\n")
         self._process.stdin.flush()
-        answer = json.loads(self._process.stdout.readline())
+        line = self._process.stdout.readline()
+        assert line, f"the client's process ended with {self._process.wait(30)}"
+        answer = json.loads(line)
         assert "raised" not in answer, answer["raised"]
         return answer["returned"]
 

@@ -2,8 +2,10 @@
 
     python -m loadtests.grpc_overhead --streams 64
 
-TTFT as each kind of client sees it and as the gateway's own metric has it, and the gateway's CPU seconds for 10,000
-tokens. Every client has a connection of its own and waits a random part of `--think` before each request.
+The engine's first token takes a pace, like the others. TTFT is as each kind of client sees it and as the gateway's own
+metric has it; CPU is the gateway's, in seconds for 10,000 tokens. Over HTTP every stream has a connection of its own,
+over gRPC they share `--channels` of them, as each protocol's clients do. Every client waits a random part of `--think`
+before each request.
 """
 
 import argparse
@@ -17,11 +19,11 @@ from time import perf_counter
 from typing import TypeAlias
 
 import grpc
-import psutil
 import uvloop
 
 from loadtests.clients import Client, Timing
-from loadtests.processes import KEY, MODEL, Bench, bench
+from loadtests.processes import Bench, cpu_seconds, gateway, mock_engine
+from loadtests.wire import KEY, MODEL
 from services.common.pb.naru.v1 import chat_pb2 as pb
 from tests.support.samples import parse
 
@@ -60,14 +62,17 @@ async def grpc_asks(made: Bench, arguments: argparse.Namespace, stack: AsyncExit
     chat = pb.ChatRequest(model=MODEL, messages=[message], max_tokens=arguments.tokens, temperature=0)
     request = pb.StreamChatRequest(chat=chat).SerializeToString()
 
-    async def connected() -> Ask:
+    async def connected() -> Method:
         # A channel of one target is shared in one process unless it is told otherwise.
         options = [("grpc.use_local_subchannel_pool", 1)]
         channel = await stack.enter_async_context(grpc.aio.insecure_channel(made.grpc, options=options))
-        method: Method = channel.unary_stream("/naru.v1.ChatService/StreamChat")
+        return channel.unary_stream("/naru.v1.ChatService/StreamChat")
+
+    def ask(method: Method) -> Ask:
         return lambda: grpc_stream(method(request, metadata=(("authorization", f"Bearer {KEY}"),)))
 
-    return [await connected() for _ in range(arguments.streams)]
+    methods = [await connected() for _ in range(min(arguments.channels, arguments.streams))]
+    return [ask(methods[number % len(methods)]) for number in range(arguments.streams)]
 
 
 async def grpc_stream(call: "grpc.aio.UnaryStreamCall[bytes, bytes]") -> Timing:
@@ -94,11 +99,9 @@ async def measure(made: Bench, arguments: argparse.Namespace) -> dict[str, Found
 
 
 async def one_round(made: Bench, clients: list[Ask], arguments: argparse.Namespace) -> Found:
-    gateway = psutil.Process(made.pid)
-    own, used = parse(made.metrics()), gateway.cpu_times()
+    own, used = parse(made.metrics()), cpu_seconds(made.pid)
     answers = await asyncio.gather(*(one_client(ask, arguments) for ask in clients))
-    spent, now = gateway.cpu_times(), parse(made.metrics())
-    cpu = spent.user + spent.system - used.user - used.system
+    cpu, now = cpu_seconds(made.pid) - used, parse(made.metrics())
     timings = [timing for answer in answers for timing in answer]
     return Found(timings, cpu, now.since(own, f"{TTFT}_sum"))
 
@@ -126,13 +129,14 @@ def report(found: dict[str, Found], arguments: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="A streamed answer over gRPC and over HTTP, through one gateway.")
     parser.add_argument("--streams", type=int, default=8, help="concurrent streams")
-    parser.add_argument("--rounds", type=int, default=5, help="rounds, each over both transports")
+    parser.add_argument("--channels", type=int, default=8, help="gRPC connections that the streams share")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds, each over both transports")
     parser.add_argument("--repeat", type=int, default=5, help="answers per stream and round")
-    parser.add_argument("--tokens", type=int, default=64, help="tokens of an answer")
-    parser.add_argument("--pace", type=float, default=0.02, help="seconds between two tokens")
+    parser.add_argument("--tokens", type=int, default=32, help="tokens of an answer")
+    parser.add_argument("--pace", type=float, default=0.05, help="seconds between two tokens, and before the first")
     parser.add_argument("--think", type=float, default=0.1, help="seconds a client waits at most between two requests")
     arguments = parser.parse_args()
-    with bench(arguments.tokens, arguments.pace) as made:
+    with mock_engine(arguments.tokens, arguments.pace, late=True) as engine, gateway(engine.ports) as made:
         report(uvloop.run(measure(made, arguments)), arguments)
 
 

@@ -68,11 +68,14 @@ class Stream:
 
 
 class MockEngine:
-    """Tokens come `pace` seconds apart; the first one at once, so that TTFT shows what lies in between."""
+    """Tokens come `pace` seconds apart; the first one at once, so that TTFT shows what lies in between.
 
-    def __init__(self, ports: list[int], tokens: int, pace: float) -> None:
+    With `late`, the first one too takes a pace, as a real engine's does.
+    """
+
+    def __init__(self, ports: list[int], tokens: int, pace: float, *, late: bool = False) -> None:
         script = Script(tokens)
-        self._tokens, self._pace = tokens, pace
+        self._tokens, self._pace, self._late = tokens, pace, late
         self._head = _frame(STREAM_HEAD + chunk(ROLE))
         self._frames = [_frame(chunk(script.token(number))) for number in range(tokens)]
         self._ends = {usage: chunk(script.end(usage)) + LAST_CHUNK for usage in (False, True)}
@@ -172,7 +175,11 @@ class MockEngine:
         stream = Stream(connection, tag, USAGE_WANTED in compact, monotonic())
         connection.answering = stream
         self._send(connection, self._head.before + tag + self._head.after)
-        self._next(stream)  # a second write, as of an engine whose first token comes after its headers
+        if self._late:
+            stream.due += self._pace
+            self._streams.append(stream)
+        else:
+            self._next(stream)  # a second write, as of an engine whose first token comes after its headers
 
     def _next(self, stream: Stream) -> None:
         connection, sent = stream.connection, stream.sent
@@ -240,8 +247,9 @@ def main() -> None:
     parser.add_argument("--ports", type=int, nargs="+", default=[9600], help="one endpoint each")
     parser.add_argument("--tokens", type=int, default=64, help="content chunks of one stream")
     parser.add_argument("--pace", type=float, default=0.01, help="seconds between two chunks")
+    parser.add_argument("--late", action="store_true", help="the first chunk, too, takes a pace")
     arguments = parser.parse_args()
-    MockEngine(arguments.ports, arguments.tokens, arguments.pace).run()
+    MockEngine(arguments.ports, arguments.tokens, arguments.pace, late=arguments.late).run()
 
 
 if __name__ == "__main__":

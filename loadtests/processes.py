@@ -132,9 +132,10 @@ def until(ready: Callable[[], bool], what: str, seconds: float = 30) -> None:
 
 
 @contextlib.contextmanager
-def mock_engine(tokens: int, pace: float, endpoints: int = 3) -> Iterator[Engine]:
+def mock_engine(tokens: int, pace: float, endpoints: int = 3, *, late: bool = False) -> Iterator[Engine]:
     engine = Engine(free_ports(endpoints))
     options = ["--ports", *map(str, engine.ports), "--tokens", str(tokens), "--pace", str(pace)]
+    options += ["--late"] if late else []
     with process([sys.executable, "-m", "loadtests.mock_engine", *options]):
         until(lambda: bool(get(engine.ports[0], "/health")), "the mock engine does not answer")
         yield engine

@@ -96,6 +96,57 @@ async def test_a_stream_beyond_the_limit_is_told_why(tmp_path: Path) -> None:
         assert await asyncio.wait_for(gateway.wait(), 5) == 0
 
 
+async def quick(_: Received, wire: Wire) -> None:
+    await wire.head()
+    for _i in range(10):
+        await wire.events(delta(content="a"), pause=0.01)
+    await wire.events(usage(1, 10), "[DONE]")
+    await wire.last()
+
+
+async def test_under_load_no_request_fails(tmp_path: Path) -> None:
+    """Two gateways, one of which is told to leave: its clients go to the other, as a load balancer sends them."""
+    for name in ("leaving", "staying"):
+        (tmp_path / name).mkdir()
+    async with (
+        engine(quick) as upstream,
+        process(upstream.url, tmp_path / "leaving") as (leaving, first, _),
+        process(upstream.url, tmp_path / "staying") as (_, second, _),
+        httpx.AsyncClient(headers={"authorization": "Bearer k"}, timeout=30) as client,
+    ):
+        served = {first: 0, second: 0}
+        refused = 0
+
+        async def ask(ports: tuple[int, ...]) -> None:
+            nonlocal refused
+            for port in ports:
+                try:
+                    answer = await client.post(f"http://127.0.0.1:{port}/v1/chat/completions", json=CHAT)
+                except httpx.ConnectError:
+                    continue
+                if answer.status_code == 503 and answer.json()["error"]["code"] == "draining":
+                    refused += 1
+                    continue
+                assert answer.status_code == 200
+                assert answer.content.endswith(b"data: [DONE]\n\n")
+                served[port] += 1
+                return
+            raise AssertionError("no gateway took the request")
+
+        async def load() -> None:
+            while leaving.returncode is None:
+                await ask((second,) if refused else (first, second))
+
+        clients = [asyncio.create_task(load()) for _ in range(40)]
+        await asyncio.sleep(1)
+        assert served[first] > 40
+        leaving.send_signal(signal.SIGTERM)
+        await asyncio.gather(*clients)
+        assert leaving.returncode == 0
+        assert refused > 0
+        assert served[second] > 0
+
+
 async def test_settings_that_are_wrong_are_named() -> None:
     variables = {**os.environ, "NARU_GATEWAY__REGISTRY": "x", "NARU_GATEWAY__HTTP__PROT": "1"}
     running = await asyncio.create_subprocess_exec(

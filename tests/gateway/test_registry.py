@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from services.gateway.registry import RegistryError, Task, load
+from services.gateway.registry import Registry, RegistryError, Task, load
 
 GOOD = """
 models:
@@ -45,6 +45,10 @@ def test_a_registry_as_the_design_shows_it(tmp_path: Path) -> None:
         ("weight: 90", "weight: 90, mirror: 5", "give it weight 0"),
         ("task: chat", "task: chat\n    adapters: [chatty]", "'chatty' names more than one"),
         ("task: chat", "task: chat\n    routing: {weights: {prefx: 1}}", "models.chatty.routing.weights.prefx"),
+        ("task: chat", "task: chat\n    fallback: [nobody]", "there is no model 'nobody'"),
+        ("task: chat", "task: chat\n    fallback: [chatty]", "it leads back to 'chatty'"),
+        ("task: chat", "task: chat\n    hedge: true", "never asked for twice"),
+        ("task: chat", "task: chat\n    timeouts: {first_byte: 1s}", "models.chatty.timeouts.first_byte"),
         ("chatty:", '"a b":', "models"),
         (GOOD, "[]", "the file"),
         (GOOD, "a: [", "not YAML"),
@@ -54,6 +58,41 @@ def test_a_fault_is_named(old: str, new: str, named: str, tmp_path: Path) -> Non
     text = GOOD.replace(old, new).replace("weight: 10", "weight: 0" if new == "weight: 0" else "weight: 10")
     with pytest.raises(RegistryError, match=named):
         load(written(tmp_path, text))
+
+
+ENDPOINTS = "versions: {v1: {endpoints: [http://127.0.0.1:1, http://127.0.0.1:2]}}"
+
+
+def models(folder: Path, **extra: str) -> Registry:
+    lines = [f"  {name}: {{{ENDPOINTS}, {more}}}" for name, more in extra.items()]
+    return load(written(folder, "\n".join(["models:", *lines])))
+
+
+@pytest.mark.parametrize(
+    ("fallbacks", "named"),
+    [
+        ({"a": "task: chat, fallback: [b]", "b": "task: embedding"}, "'b' does another task"),
+        (
+            {"a": "task: chat, fallback: [b]", "b": "task: chat, fallback: [c]", "c": "task: chat, fallback: [a]"},
+            "back",
+        ),
+    ],
+)
+def test_a_fallback_leads_to_a_model_of_its_task_and_not_back(
+    fallbacks: dict[str, str], named: str, tmp_path: Path
+) -> None:
+    with pytest.raises(RegistryError, match=named):
+        models(tmp_path, **fallbacks)
+
+
+def test_a_core_task_model_that_users_wait_for_is_hedged(tmp_path: Path) -> None:
+    found = models(
+        tmp_path, chat="task: chat", core="task: sentiment", never="task: sentiment, hedge: false",
+        spare="task: sentiment, role: {criticality: complementary}",
+        spare_on="task: sentiment, role: {criticality: complementary}, hedge: true",
+        ahead="task: recommendation, role: {trigger: proactive}",
+    )  # fmt: skip
+    assert [name for name, model in found.models.items() if model.hedged] == ["core", "spare_on"]
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

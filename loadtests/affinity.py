@@ -12,25 +12,19 @@ import argparse
 import asyncio
 import contextlib
 import json
-import os
 import random
-import socket
 import statistics
-import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from time import perf_counter
+from functools import partial
 
-import httpx
-import yaml
-
+from loadtests.clients import Client
+from loadtests.processes import free_ports, gateway, get, process, until
+from loadtests.wire import KEY
 from services.gateway.registry import Weights
 
-KEY, MODEL = "sk-loadtest", "smollm2-135m-instruct"
+MODEL = "smollm2-135m-instruct"
 BLOCKS = 24
 """KV blocks of an engine, of 128 tokens each: the conversations' instructions fill more than one engine."""
 WORDS = ("ferry", "river", "bank", "boat", "rope", "tide", "lamp", "stone", "bell", "harbour", "willow", "oar", "mist")
@@ -47,64 +41,25 @@ class Found:
 
 
 @contextlib.contextmanager
-def process(module: str, variables: dict[str, str]) -> Iterator[None]:
-    command = [sys.executable, "-m", module]
-    started = subprocess.Popen(command, env={**os.environ, **variables}, stderr=subprocess.DEVNULL, stdout=sys.stderr)
-    try:
-        yield
-    finally:
-        started.terminate()
-        started.wait(60)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-@contextlib.contextmanager
-def engine() -> Iterator[str]:
-    port = free_port()
+def engine() -> Iterator[int]:
+    """The engine's port."""
+    (port,) = free_ports(1)
     variables = {
         "NARU_LLM__PORT": str(port), "NARU_LLM__EXTRA_ARGS": json.dumps(["--num-gpu-blocks-override", str(BLOCKS)]),
         "NARU_LLM__MAX_MODEL_LEN": "2048", "OMP_NUM_THREADS": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind",
     }  # fmt: skip
-    with process("services.llm", variables):
-        yield f"http://127.0.0.1:{port}"
+    with process([sys.executable, "-m", "services.llm"], variables):
+        yield port
 
 
-@contextlib.contextmanager
-def gateway(engines: list[str], weights: Weights, folder: Path) -> Iterator[str]:
-    port, admin, grpc = free_port(), free_port(), free_port()
-    registry = folder / f"{port}.yaml"
-    routing = {"weights": weights.model_dump()}
-    model = {"task": "chat", "versions": {"v1": {"endpoints": engines}}, "routing": routing}
-    registry.write_text(yaml.safe_dump({"models": {MODEL: model}}))
-    variables = {
-        "NARU_API_KEY": KEY, "NARU_GATEWAY__REGISTRY": str(registry), "NARU_GATEWAY__HTTP__PORT": str(port),
-        "NARU_GATEWAY__ADMIN__PORT": str(admin), "NARU_GATEWAY__GRPC__PORT": str(grpc),
-        "NARU_GATEWAY__LOG_LEVEL": "ERROR",
-    }  # fmt: skip
-    with process("services.gateway", variables):
-        until_ready(f"http://127.0.0.1:{admin}/readyz")
-        yield f"http://127.0.0.1:{port}"
+def answers(port: int) -> bool:
+    get(port, "/health")
+    return True
 
 
-def until_ready(url: str, seconds: float = 300) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        with contextlib.suppress(httpx.TransportError):
-            if httpx.get(url).status_code == 200:
-                return
-        time.sleep(0.2)
-    raise TimeoutError(f"{url} did not become ready")
-
-
-def cache_counts(engines: list[str]) -> tuple[float, float]:
+def cache_counts(engines: list[int]) -> tuple[float, float]:
     """Prompt tokens found in the engines' prefix caches, and looked for, since they started."""
-    lines = [line.split(" ") for url in engines for line in httpx.get(f"{url}/metrics").text.splitlines()]
+    lines = [line.split(" ") for port in engines for line in get(port, "/metrics").splitlines()]
     found = [
         sum(float(line[-1]) for line in lines if line[0].startswith(f"vllm:prefix_cache_{kind}_total"))
         for kind in ("hits", "queries")
@@ -128,51 +83,45 @@ def conversations(arguments: argparse.Namespace, draw: random.Random) -> list[li
     return turns
 
 
-async def spoken(client: httpx.AsyncClient, bodies: list[dict[str, object]], clients: int) -> list[float]:
-    """Seconds to the first content of each answer, `clients` of them asked for at a time."""
+async def round_of(url: str, arguments: argparse.Namespace, draw: random.Random) -> list[float]:
+    """Seconds to the first content of every turn but the first."""
+    clients = [Client(url, KEY) for _ in range(arguments.clients)]
+    first, *later = conversations(arguments, draw)
+    await spoken(clients, first)
+    found = [ttft for bodies in later for ttft in await spoken(clients, bodies)]
+    for client in clients:
+        client.close()
+    return found
+
+
+async def spoken(clients: list[Client], bodies: list[dict[str, object]]) -> list[float]:
+    """Every client takes the next body as soon as it has its answer."""
     waiting = iter(bodies)
 
-    async def work() -> list[float]:
-        return [await first_content(client, body) for body in waiting]
+    async def work(client: Client) -> list[float]:
+        return [(await client.stream(body)).ttft for body in waiting]
 
-    found = await asyncio.gather(*(work() for _ in range(clients)))
+    found = await asyncio.gather(*map(work, clients))
     return [seconds for some in found for seconds in some]
-
-
-async def first_content(client: httpx.AsyncClient, body: dict[str, object]) -> float:
-    began, first = perf_counter(), 0.0
-    async with client.stream("POST", "/v1/chat/completions", json=body) as answer:
-        answer.raise_for_status()
-        async for line in answer.aiter_lines():
-            if not first and line.startswith("data: {"):
-                choices = json.loads(line[6:])["choices"]
-                first = perf_counter() if choices and choices[0]["delta"].get("content") else 0.0
-    return first - began
-
-
-async def round_of(url: str, arguments: argparse.Namespace, draw: random.Random) -> list[float]:
-    headers = {"authorization": f"Bearer {KEY}"}
-    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=120) as client:
-        first, *later = conversations(arguments, draw)
-        await spoken(client, first, arguments.clients)
-        return [ttft for bodies in later for ttft in await spoken(client, bodies, arguments.clients)]
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Found]:
     results = {name: Found() for name in POLICIES}
     draw = random.Random(1)
     with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         engines = [stack.enter_context(engine()) for _ in range(2)]
-        for url in engines:
-            until_ready(f"{url}/health")
-        gateways = {name: stack.enter_context(gateway(engines, POLICIES[name], folder)) for name in POLICIES}
+        for port in engines:
+            until(partial(answers, port), "an engine does not become ready", 600)
+        routed = {
+            name: stack.enter_context(gateway(engines, name=MODEL, routing={"weights": weights.model_dump()}))
+            for name, weights in POLICIES.items()
+        }
         for _ in range(arguments.rounds):
             for name, found in results.items():
-                hits, queries = cache_counts(engines)
-                found.ttft += asyncio.run(round_of(gateways[name], arguments, draw))
-                now_hits, now_queries = cache_counts(engines)
-                found.hits, found.queries = found.hits + now_hits - hits, found.queries + now_queries - queries
+                before = cache_counts(engines)
+                found.ttft += asyncio.run(round_of(f"http://127.0.0.1:{routed[name].port}", arguments, draw))
+                after = cache_counts(engines)
+                found.hits, found.queries = found.hits + after[0] - before[0], found.queries + after[1] - before[1]
     return results
 
 

@@ -142,21 +142,23 @@ def mock_engine(tokens: int, pace: float, endpoints: int = 3, *, late: bool = Fa
 
 
 @contextlib.contextmanager
-def gateway(engines: list[int], module: str = "services.gateway") -> Iterator[Bench]:
-    """All defaults, one key, one model with these ports as its endpoints."""
+def gateway(
+    engines: list[int], module: str = "services.gateway", name: str = MODEL, **model: object
+) -> Iterator[Bench]:  # fmt: skip
+    """All defaults, one key, one model with these ports as its endpoints and these further fields."""
     port, grpc, admin = free_ports(3)
     with tempfile.TemporaryDirectory() as folder:
         registry = Path(folder) / "registry.yaml"
         endpoints = [f"http://127.0.0.1:{each}" for each in engines]
-        model = {"task": "chat", "versions": {"v1": {"endpoints": endpoints}}}
-        registry.write_text(yaml.safe_dump({"models": {MODEL: model}}))
+        entry = {"task": "chat", "versions": {"v1": {"endpoints": endpoints}}, **model}
+        registry.write_text(yaml.safe_dump({"models": {name: entry}}))
         variables = {
             "NARU_API_KEY": KEY, "NARU_GATEWAY__REGISTRY": str(registry),
             "NARU_GATEWAY__HTTP__PORT": str(port), "NARU_GATEWAY__GRPC__PORT": str(grpc),
             "NARU_GATEWAY__ADMIN__PORT": str(admin),
         }  # fmt: skip
         with process([sys.executable, "-m", module], variables, stdout=subprocess.PIPE) as started:
-            until(lambda: json.loads(get(admin, "/readyz"))["models"][MODEL], "the gateway does not become ready")
+            until(lambda: json.loads(get(admin, "/readyz"))["models"][name], "the gateway does not become ready")
             yield Bench(started, port, grpc, admin)
 
 

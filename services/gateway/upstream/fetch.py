@@ -34,6 +34,8 @@ async def fetch(
         return await page.answer
     finally:
         exchange.cancel()
+        for connection in stand_in.idle:
+            connection.transport.close()  # an endpoint that did not do so, though it was asked to
 
 
 class _Page:

@@ -1,5 +1,6 @@
 """A real gRPC client with the generated stubs."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -64,6 +65,14 @@ async def serving(
         calling(gateway) as client,
     ):
         yield upstream, gateway, client
+
+
+async def fallen_ill(upstream: Engine, gateway: Running) -> None:
+    """The engine's health checks fail, and the gateway knows it."""
+    upstream.healthy = False
+    async with asyncio.timeout(10):
+        while any(endpoint.healthy for endpoint in gateway.gateway.health.endpoints):
+            await asyncio.sleep(0.02)
 
 
 async def drained(call: Any) -> list[pb.StreamChatResponse]:

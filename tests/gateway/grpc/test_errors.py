@@ -10,7 +10,7 @@ import pytest
 from services.common.pb.naru.v1 import chat_pb2 as pb
 from services.common.pb.naru.v1 import sentiment_pb2
 from services.gateway.policy.authenticate import development_key
-from tests.gateway.grpc.client import METADATA, Details, Stubs, asking, details, drained, serving, text
+from tests.gateway.grpc.client import METADATA, Details, Stubs, asking, details, drained, fallen_ill, serving, text
 from tests.support.engine import Received, Wire, delta
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
@@ -114,9 +114,8 @@ async def test_an_overloaded_engine_says_when_to_come_back(streamed: bool, tmp_p
 
 
 async def test_without_a_healthy_endpoint(tmp_path: Path) -> None:
-    async with serving(tmp_path) as (_, gateway, client):
-        for endpoint in gateway.gateway.health.endpoints:
-            endpoint.healthy = False
+    async with serving(tmp_path) as (upstream, gateway, client):
+        await fallen_ill(upstream, gateway)
         error = await failure(drained(client.stream()))
         assert await gateway.outcome("no_healthy_endpoint") == 1
     assert error.code() == UNAVAILABLE

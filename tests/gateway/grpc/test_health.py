@@ -10,7 +10,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from tests.gateway.grpc.client import serving
+from tests.gateway.grpc.client import fallen_ill, serving
 from tests.support.gateway import Running
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -23,13 +23,12 @@ def checking(service: str) -> Any:
 
 
 async def test_a_service_is_served_where_a_model_of_its_task_is_ready(tmp_path: Path) -> None:
-    async with serving(tmp_path) as (_, gateway, client):
+    async with serving(tmp_path) as (upstream, gateway, client):
         health = health_pb2_grpc.HealthStub(client.channel)
         assert (await health.Check(checking(""))).status == SERVING
         assert (await health.Check(checking(CHAT))).status == SERVING
         assert (await health.Check(checking(SENTIMENT))).status == NOT_SERVING  # no such model is configured
-        for endpoint in gateway.gateway.health.endpoints:
-            endpoint.healthy = False
+        await fallen_ill(upstream, gateway)
         assert (await health.Check(checking(CHAT))).status == NOT_SERVING
         assert (await health.Check(checking(""))).status == SERVING
         listed = (await health.List(health_pb2.HealthListRequest())).statuses

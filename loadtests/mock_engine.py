@@ -151,6 +151,8 @@ class MockEngine:
             connection.begun = data
         elif head.startswith(b"get "):
             self._send(connection, self._get(head))
+            if b"\r\nconnection: close\r" in head:
+                self._close(connection)
         elif not length:
             self._send(connection, NO_LENGTH)
         else:

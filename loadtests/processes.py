@@ -162,13 +162,6 @@ def gateway(
             yield Bench(started, port, grpc, admin)
 
 
-@contextlib.contextmanager
-def bench(tokens: int, pace: float, module: str = "services.gateway") -> Iterator[Bench]:
-    """A gateway with three mock endpoints behind it."""
-    with mock_engine(tokens, pace) as engine, gateway(engine.ports, module) as made:
-        yield made
-
-
 def tree(pid: int) -> list[psutil.Process]:
     try:
         root = psutil.Process(pid)

@@ -104,6 +104,11 @@ class _Copy:
         else:
             self._end(OK if self._done else UpstreamTruncated.reason)
 
+    def on_answer(self, status: int, headers: Headers, body: bytes) -> None:
+        self.on_head(status, headers)
+        self.on_data(body)
+        self.on_end()
+
     def on_fail(self, error: UpstreamError) -> None:
         self._end(error.reason)
 

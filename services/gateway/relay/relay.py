@@ -161,7 +161,7 @@ class Relay:
 
     def on_head(self, status: int, headers: Headers) -> None:
         self._status = status
-        self._headers = [(name, value) for name, value in headers if name in PASSED_ON]
+        self._headers = [header for header in headers if header[0] in PASSED_ON]
         kind = next((value for name, value in self._headers if name == b"content-type"), b"")
         self._streaming = status < 400 and kind.startswith(b"text/event-stream")
         self._splitter = EventSplitter(self._context.max_event)
@@ -178,7 +178,18 @@ class Relay:
         self._parts.append(data)
         self._size += len(data)
         if self._size > self._context.max_answer:
-            self.abort(UpstreamError(f"the answer of model {self._dispatch.pool.name!r} was larger than allowed"))
+            self.abort(self._too_large())
+
+    def _too_large(self) -> UpstreamError:
+        return UpstreamError(f"the answer of model {self._dispatch.pool.name!r} was larger than allowed")
+
+    def on_answer(self, status: int, headers: Headers, body: bytes) -> None:
+        self._status = status
+        self._headers = [header for header in headers if header[0] in PASSED_ON]
+        if len(body) > self._context.max_answer:
+            self._fail(self._too_large())
+        else:
+            self._answer_whole(body)
 
     def on_end(self) -> None:
         if self._streaming:

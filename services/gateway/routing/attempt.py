@@ -14,11 +14,13 @@ LONGEST_REFUSAL = 64 * 2**10
 
 
 class Owner(Protocol):
-    """What an attempt reports to; each call but `on_data` names the attempt."""
+    """What an attempt reports to."""
 
-    def on_head(self, attempt: "Attempt", status: int, headers: Headers) -> None: ...
-    def on_data(self, data: bytes) -> None: ...
+    def on_head(self, attempt: "Attempt", status: int, headers: Headers) -> None:
+        """The owner says `deliver_to` where the data is for, if it wants any."""
+
     def on_end(self, attempt: "Attempt") -> None: ...
+    def on_answer(self, attempt: "Attempt", headers: Headers, body: bytes) -> None: ...
     def on_fail(self, attempt: "Attempt", error: UpstreamError) -> None: ...
 
 
@@ -62,14 +64,21 @@ class Attempt:
             self._owner.on_head(self, status, headers)
 
     def on_data(self, data: bytes) -> None:
-        if self.status not in HELD:
-            self._owner.on_data(data)
-        elif self._kept < LONGEST_REFUSAL:
+        """A refusal's; any other answer's goes to where the owner wants it."""
+        if self._kept < LONGEST_REFUSAL:
             self._parts.append(data)
             self._kept += len(data)
 
     def on_end(self) -> None:
         self._owner.on_end(self)
+
+    def on_answer(self, status: int, headers: Headers, body: bytes) -> None:
+        self.status = status
+        if status in HELD:
+            self.headers, self._parts = headers, [body[:LONGEST_REFUSAL]]
+            self._owner.on_end(self)
+        else:
+            self._owner.on_answer(self, headers, body)
 
     def on_fail(self, error: UpstreamError) -> None:
         self._owner.on_fail(self, error)

@@ -7,7 +7,7 @@ that refused the connection never saw the request; one that died can at worst ha
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from time import monotonic
 from typing import Protocol
@@ -45,6 +45,10 @@ class Requester(Protocol):
     def on_head(self, status: int, headers: Headers) -> None: ...
     def on_data(self, data: bytes) -> None: ...
     def on_end(self) -> None: ...
+
+    def on_answer(self, status: int, headers: Headers, body: bytes) -> None:
+        """An unstreamed answer that came whole, instead of `on_head`, `on_data` and `on_end`."""
+
     def on_fail(self, error: NaruError) -> None: ...
 
 
@@ -62,7 +66,7 @@ class Dispatch:
         self._pools, self._hints, self._streamed = pools, hints, streamed
         self._requester, self._resilience = requester, resilience
         self._own = resilience.models[self.pool.name]
-        self._tried: frozenset[Endpoint] = frozenset()
+        self._tried: tuple[Endpoint, ...] = ()
         self._left = resilience.retries
         self._attempt: Attempt | None = None
         self._second: Attempt | None = None
@@ -116,11 +120,11 @@ class Dispatch:
 
     def _at(self, endpoint: Endpoint) -> Attempt:
         self.endpoint = endpoint
-        self._tried |= {endpoint}
+        self._tried += (endpoint,)
         limits = self._resilience.limits(self.pool.name, streamed=self._streamed)
         return Attempt(self, endpoint, self._requester.encode(endpoint), limits)
 
-    def _next(self, passed_over: frozenset[Endpoint]) -> tuple[ModelPool, Endpoint] | None:
+    def _next(self, passed_over: Collection[Endpoint]) -> tuple[ModelPool, Endpoint] | None:
         """An endpoint of the model that is asked, else of the first further one that has any."""
         if self._left >= 0:
             endpoint = self.pool.pick(self._hints, passed_over)
@@ -140,9 +144,22 @@ class Dispatch:
         if self._second is not None and not self._decided(attempt, status):
             return
         self._requester.on_head(status, headers)
+        attempt.exchange.deliver_to(self._requester.on_data)
 
-    def on_data(self, data: bytes) -> None:
-        self._requester.on_data(data)
+    def on_answer(self, attempt: Attempt, headers: Headers, body: bytes) -> None:
+        if self._streamed or self._second is not None:
+            self._take_apart(attempt, headers, body)
+            return
+        self._well(attempt)
+        self._requester.on_answer(attempt.status, headers, body)
+
+    def _take_apart(self, attempt: Attempt, headers: Headers, body: bytes) -> None:
+        if self._second is not None and not self._decided(attempt, attempt.status):
+            return
+        self._requester.on_head(attempt.status, headers)
+        self._requester.on_data(body)
+        if self._attempt is attempt:  # nobody gave it up meanwhile
+            self.on_end(attempt)
 
     def on_end(self, attempt: Attempt) -> None:
         if attempt.refused:
@@ -152,12 +169,16 @@ class Dispatch:
         if missing is not None:
             self.on_fail(attempt, missing)
             return
+        self._well(attempt)
+        self._requester.on_end()
+
+    def _well(self, attempt: Attempt) -> None:
+        """The endpoint answered to the end."""
         self._judge(attempt, well=attempt.status < 500)
         latency = self._own.latency
         if latency is not None and attempt.status < 400 and self.pool is self._pools[0]:
             latency.add(asyncio.get_running_loop().time() - self._started)
         self._attempt = None
-        self._requester.on_end()
 
     def on_fail(self, attempt: Attempt, error: UpstreamError) -> None:
         if attempt.exchange.refused:
@@ -172,11 +193,11 @@ class Dispatch:
 
     def _refused(self, attempt: Attempt) -> None:
         now = monotonic()
-        passed_over = self._tried
+        passed_over: Collection[Endpoint] = self._tried
         if attempt.status == 429:
             attempt.endpoint.busy_until = now + min(retry_after(attempt.headers), LONGEST_BUSY)
             # Another one that said so a moment ago would only say it again.
-            passed_over |= {endpoint for endpoint in self.pool.endpoints if endpoint.busy_until > now}
+            passed_over = {*passed_over, *(e for e in self.pool.endpoints if e.busy_until > now)}
         self._judge(attempt, well=attempt.status == 429)
         if self._other_runs(attempt) or self._retry(str(attempt.status), passed_over):
             return
@@ -194,7 +215,7 @@ class Dispatch:
         else:
             self._resilience.outliers.failed(attempt.endpoint, self.pool.endpoints, probe=attempt.probe)
 
-    def _retry(self, reason: str, passed_over: frozenset[Endpoint]) -> bool:
+    def _retry(self, reason: str, passed_over: Collection[Endpoint]) -> bool:
         """Try another endpoint, if there is one, and if one may be tried."""
         self._attempt = None
         if self._requester.committed:

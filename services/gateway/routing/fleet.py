@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from services.common.errors import UnknownVersion
@@ -48,7 +48,7 @@ class ModelPool:
                 param="x-naru-version",
             )
 
-    def pick(self, hints: Hints, tried: frozenset[Endpoint]) -> Endpoint | None:
+    def pick(self, hints: Hints, tried: Collection[Endpoint]) -> Endpoint | None:
         return self.picker.pick(hints, self.adapter, tried)
 
     @property

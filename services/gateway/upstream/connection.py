@@ -41,7 +41,8 @@ class Connection(asyncio.Protocol):
         self._headers: list[tuple[bytes, bytes]] = []
         self._head_size = 0
         self._body: list[bytes] = []
-        self._framed = self._answered = self._complete = self._reusable = self._surplus = False
+        self._status = 0
+        self._framed = self._answered = self._told = self._complete = self._reusable = self._surplus = False
 
     def carry(self, exchange: "Exchange") -> None:
         """Send the exchange's request; its answer goes to the exchange."""
@@ -94,12 +95,22 @@ class Connection(asyncio.Protocol):
         if not self._answered and self._head_size + len(data) > MAX_HEAD:
             self._fail("sent too large a head")
             return
-        body = self._body
-        if body:
-            self._body = []
-            exchange.on_data(body[0] if len(body) == 1 else b"".join(body))
+        if self._complete and not self._told:  # most answers come whole: all of it is told at once
+            self._free(exchange)
+            exchange.on_answer(self._status, self._headers, self._take())
+            return
+        if self._answered and not self._told:
+            self._told = True
+            exchange.on_head(self._status, self._headers)
+        if self._body and self.exchange is exchange:
+            exchange.on_data(self._take())
         if self._complete and self.exchange is exchange:
-            self._finish(exchange)
+            self._free(exchange)
+            exchange.on_end()
+
+    def _take(self) -> bytes:
+        body, self._body = self._body, []
+        return body[0] if len(body) == 1 else b"".join(body)
 
     def eof_received(self) -> bool:
         return False
@@ -140,9 +151,7 @@ class Connection(asyncio.Protocol):
         if status < 200:  # an interim answer: the final one follows
             self._headers, self._framed = [], False
             return
-        self._answered = True
-        if self.exchange is not None:
-            self.exchange.on_head(status, self._headers)
+        self._answered, self._status = True, status
 
     def on_body(self, data: bytes) -> None:
         if not self._complete:
@@ -154,14 +163,14 @@ class Connection(asyncio.Protocol):
             # llhttp answers this inside the callback only; asked later it says no.
             self._reusable = self._parser.should_keep_alive()
 
-    def _finish(self, exchange: "Exchange") -> None:
+    def _free(self, exchange: "Exchange") -> None:
+        """The answer is complete: the connection takes the next one, or is closed."""
         self.exchange = None
         if self._reusable and not self._surplus and not exchange.paused:
             self._idle_since = self._loop.time()
             self.endpoint.idle.append(self)
         else:
             self.transport.close()
-        exchange.on_end()
 
     def _fail(self, what: str) -> None:
         exchange, self.exchange = self.exchange, None

@@ -5,10 +5,12 @@
     exchange.content_began()            # the first content came: from now on silence is bounded by `limits.idle`
     exchange.pause() / .resume() / .cancel()
 
-A sink gets `on_head` once, `on_data` any number of times, then either `on_end` or `on_fail`; nothing after `cancel`.
+A sink gets either `on_answer`, or `on_head` once, `on_data` any number of times, then `on_end`; or `on_fail` at any
+point, and nothing after `cancel`.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 from services.common.errors import FirstTokenTimeout, IdleTimeout, UpstreamError, UpstreamTimeout
@@ -23,6 +25,10 @@ class Sink(Protocol):
     def on_head(self, status: int, headers: Headers) -> None: ...
     def on_data(self, data: bytes) -> None: ...
     def on_end(self) -> None: ...
+
+    def on_answer(self, status: int, headers: Headers, body: bytes) -> None:
+        """An answer that came whole, instead of `on_head`, `on_data` and `on_end`."""
+
     def on_fail(self, error: UpstreamError) -> None: ...
 
 
@@ -38,6 +44,7 @@ class Exchange:
         self.refused = False
         """The endpoint took no connection: it never saw the request."""
         self._sink: Sink | None = sink
+        self._deliver: Callable[[bytes], None] | None = sink.on_data
         self._connection: Connection | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
@@ -85,8 +92,13 @@ class Exchange:
 
     def on_data(self, data: bytes) -> None:
         self._heard = self._loop.time()
-        if self._sink is not None:
-            self._sink.on_data(data)
+        if self._deliver is not None:
+            self._deliver(data)
+
+    def on_answer(self, status: int, headers: Headers, body: bytes) -> None:
+        sink = self._leave()
+        if sink is not None:
+            sink.on_answer(status, headers, body)
 
     def on_end(self) -> None:
         sink = self._leave()
@@ -113,6 +125,10 @@ class Exchange:
         return connection is not None and connection.uses > 1 and not self.touched and self._sink is not None
 
     # from the relay
+
+    def deliver_to(self, take: Callable[[bytes], None]) -> None:
+        """Data goes straight to whom the sink would pass it on."""
+        self._deliver = take
 
     def content_began(self) -> None:
         self._began = True
@@ -144,7 +160,7 @@ class Exchange:
         sink, self._sink = self._sink, None
         if sink is not None:
             self.endpoint.in_flight -= 1
-            self._connection = None
+            self._connection = self._deliver = None
         return sink
 
     # deadlines

@@ -58,6 +58,11 @@ class _Page:
         if not self.answer.done():
             self.answer.set_result((self._status, bytes(self._body)))
 
+    def on_answer(self, status: int, headers: Headers, body: bytes) -> None:
+        self.on_head(status, headers)
+        self.on_data(body)
+        self.on_end()
+
     def on_fail(self, error: UpstreamError) -> None:
         if not self.answer.done():
             self.answer.set_exception(error)

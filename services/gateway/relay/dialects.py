@@ -5,7 +5,6 @@ passed on like any other and counts as nothing.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -13,8 +12,7 @@ import msgspec
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True, gc=False):
     """Tokens as the engine counted them; None where it did not say."""
 
     input: int | None = None
@@ -26,8 +24,10 @@ class Usage:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+NO_USAGE = Usage()
+
+
+class Reading(msgspec.Struct, frozen=True, gc=False):
     """What one event of a stream means."""
 
     content: bool = False
@@ -66,14 +66,13 @@ class _Usage(msgspec.Struct):
 def _usage(found: _Usage | None) -> Usage | None:
     if found is None:
         return None
-    counts = [
-        value if isinstance(value, int) and value >= 0 else None
-        for value in (
-            found.prompt_tokens if found.input_tokens is None else found.input_tokens,
-            found.completion_tokens if found.output_tokens is None else found.output_tokens,
-        )
-    ]
-    return Usage(*counts)
+    given = found.prompt_tokens if found.input_tokens is None else found.input_tokens
+    made = found.completion_tokens if found.output_tokens is None else found.output_tokens
+    return Usage(_count(given), _count(made))
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and value >= 0 else None
 
 
 def _decoder(kind: type[T]) -> Callable[[bytes], T | None]:
@@ -100,7 +99,7 @@ class _WholeAnswers:
 
     def read_answer(self, body: bytes) -> Usage:
         answer = _read_answer(body)
-        return (_usage(answer.usage) if answer else None) or Usage()
+        return (_usage(answer.usage) if answer else None) or NO_USAGE
 
 
 class _Refusal(msgspec.Struct):
@@ -143,11 +142,10 @@ class _Delta(msgspec.Struct):
 
     def plain_text(self) -> str | None:
         """The content, where it is text and there is nothing beside it."""
-        beside = (
-            self.reasoning_content or self.reasoning or self.tool_calls
-            or self.refusal or self.function_call or self.audio
-        )  # fmt: skip
-        return self.content if isinstance(self.content, str) and not beside else None
+        text = self.content
+        if not isinstance(text, str) or self.reasoning_content or self.reasoning or self.tool_calls:
+            return None
+        return None if self.refusal or self.function_call or self.audio else text
 
 
 class _Choice(msgspec.Struct):
@@ -174,12 +172,16 @@ class OpenAIStream(_WholeAnswers):
         chunk = _read_chunk(data)
         if chunk is None:
             return NOTHING
-        choices = chunk.choices
+        choices, usage = chunk.choices, chunk.usage
+        if len(choices) == 1 and usage is None and chunk.error is None:  # most chunks: a piece of one answer
+            only = choices[0]
+            text = only.delta.plain_text() if only.delta is not None and not only.finish_reason else None
+            if text:
+                return Reading(True, text=text)
         content = any(c.text or (c.delta is not None and c.delta.says_something()) for c in choices)
-        usage = _usage(chunk.usage)
         text = choices[0].delta.plain_text() if content and len(choices) == 1 and choices[0].delta else None
         return Reading(
-            content, usage, usage is not None and not choices, failed=bool(chunk.error), text=text,
+            content, _usage(usage), usage is not None and not choices, failed=bool(chunk.error), text=text,
             finished=any(c.finish_reason for c in choices),
         )  # fmt: skip
 

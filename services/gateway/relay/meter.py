@@ -1,56 +1,63 @@
 """Follows one answer as it passes: when its first and last content left, what was used, what it came to."""
 
+from collections.abc import Callable
 from time import perf_counter
 
-from services.gateway.metrics import OK, Answer, VersionMetrics
+from services.gateway.metrics import OK, Answer
 from services.gateway.relay.call import Call
-from services.gateway.relay.dialects import Reading, Usage
+from services.gateway.relay.dialects import NO_USAGE, Reading
 
 
 class Meter:
     """Times are `time.perf_counter()`'s, in seconds."""
 
+    usage = NO_USAGE
+    done = False
+    failed = False
+    dispatched: float | None = None
+    _first_byte: float | None = None
+    _first: float | None = None
+    _last: float | None = None
+    _first_seen: float | None = None
+
     def __init__(self, call: Call) -> None:
         self._call = call
-        self.usage = Usage()
-        self.done = False
-        self.failed = False
-        self.dispatched: float | None = None
-        self._first_byte: float | None = None
-        self._first: float | None = None
-        self._last: float | None = None
-        self._first_seen: float | None = None
 
     def request_sent(self) -> None:
         self.dispatched = self.dispatched or perf_counter()
 
     def read(self, reading: Reading) -> None:
         """What one event from the engine says, as it comes in."""
+        if reading.content:
+            if self._first_seen is None:
+                self._first_seen = perf_counter()
+            if reading.usage is None:
+                return
         if reading.usage is not None:
             self.usage = self.usage.merged(reading.usage)
         self.done = self.done or reading.done
         self.failed = self.failed or reading.failed
-        if reading.content and self._first_seen is None:
-            self._first_seen = perf_counter()
 
     def restart(self) -> None:
         """Nothing of what was read so far has reached the client, and nothing of it will."""
-        self.usage, self.done, self.failed, self._first_seen = Usage(), False, False, None
+        self.usage, self.done, self.failed, self._first_seen = NO_USAGE, False, False, None
 
     def bytes_left(self) -> None:
         """Something of the answer was handed to the client's connection."""
         if self._first_byte is None:
             self._first_byte = perf_counter()
 
-    def content_left(self, metrics: VersionMetrics, events: int) -> None:
-        """So many events with content were handed to the client's connection at once."""
+    def content_left(self, gap: Callable[[float], None], events: int) -> None:
+        """So many events with content were handed to the client's connection at once; `gap` takes the seconds between
+        two of them."""
         now = perf_counter()
-        if self._first is None:
+        if self._last is None:
             self._first = now
-        elif self._last is not None:
-            metrics.content_gap(now - self._last)
-        for _ in range(events - 1):
-            metrics.content_gap(0.0)
+        else:
+            gap(now - self._last)
+        while events > 1:
+            gap(0.0)
+            events -= 1
         self._last = now
 
     def whole_left(self) -> None:

@@ -67,6 +67,11 @@ class Mover:
         if not self._arrived:
             self._count("failed")
 
+    @property
+    def moved(self) -> bool:
+        """Whether events are another engine's than the client knows of."""
+        return self._splice is not None
+
     def event(self, event: bytes) -> bytes | None:
         """An event as the client gets it, if it does."""
         if self._splice is None:

@@ -12,7 +12,7 @@ from services.gateway.metrics import OK, VersionMetrics
 from services.gateway.relay.bodies import for_model
 from services.gateway.relay.call import Call
 from services.gateway.relay.context import RelayContext
-from services.gateway.relay.dialects import explains
+from services.gateway.relay.dialects import Reading, explains
 from services.gateway.relay.keepalive import COMMENT
 from services.gateway.relay.meter import Meter
 from services.gateway.relay.mover import Mover, can_move
@@ -59,31 +59,36 @@ class Carrier(Protocol):
 class Relay:
     """`closed` is called once, when the call is over."""
 
+    # On the class: most calls never change most of these, and what is not set costs nothing.
+    _mover: Mover | None = None
+    _status = 0
+    _streaming = False
+    """The endpoint answers with events."""
+    _begun = False
+    """The head of a stream went to the client."""
+    committed = False
+    """Some event went to the client."""
+    _speaking = False
+    """Some content of the endpoint's did."""
+    _size = 0
+    _ending: tuple[str, int, bool] | None = None
+    over = False
+    _headers: Headers
+    _parts: list[bytes]
+    _splitter: EventSplitter
+    _content_gap: Callable[[float], None]
+
     def __init__(self, call: Call, carrier: Carrier, context: RelayContext, closed: Callable[["Relay"], None]) -> None:
         self._call, self._carrier, self._context, self._closed = call, carrier, context, closed
-        self._metrics = context.metrics
         self._meter = Meter(call)
-        pools = (call.pool, *call.fallbacks)
+        pools = (call.pool, *call.fallbacks) if call.fallbacks else (call.pool,)
         self._dispatch = Dispatch(pools, call.hints, self, context.resilience, streamed=call.stream)
-        self._splitter = EventSplitter(context.max_event)
-        self._mover: Mover | None = None
-        self._status = 0
-        self._headers: Headers = []
-        self._streaming = False
-        """The endpoint answers with events."""
-        self._begun = False
-        """The head of a stream went to the client."""
-        self.committed = False
-        """Some event went to the client."""
-        self._parts: list[bytes] = []
-        self._size = 0
-        self._ending: tuple[str, int, bool] | None = None
-        self.over = False
+        self._inflight = context.metrics.inflight.labels(call.pool.name)
 
     # from the carrier
 
     def begin(self) -> None:
-        self._metrics.inflight.labels(self._call.pool.name).inc()
+        self._inflight.value += 1
         if self._call.stream:
             self._context.keep_alive.enter(self)
         try:
@@ -141,8 +146,7 @@ class Relay:
 
     def restart(self) -> None:
         self._meter.restart()
-        self._status, self._headers, self._streaming = 0, [], False
-        self._parts, self._size = [], 0
+        self._status, self._streaming = 0, False
 
     def missing(self) -> UpstreamError | None:
         if not self._call.stream or self._status >= 400:
@@ -164,10 +168,10 @@ class Relay:
         self._headers = [header for header in headers if header[0] in PASSED_ON]
         kind = next((value for name, value in self._headers if name == b"content-type"), b"")
         self._streaming = status < 400 and kind.startswith(b"text/event-stream")
-        self._splitter = EventSplitter(self._context.max_event)
-        if not self.committed:
-            movable = self._streaming and can_move(self._call, self._dispatch, self._context)
-            self._mover = Mover(self._call, self._dispatch, self._context, self._body()) if movable else None
+        if self._streaming:
+            self._expect_events()
+        else:
+            self._parts, self._size = [], 0
         if not self._carrier.flushed:
             self.pause()
 
@@ -204,6 +208,13 @@ class Relay:
 
     # a streamed answer
 
+    def _expect_events(self) -> None:
+        self._splitter = EventSplitter(self._context.max_event)
+        self._content_gap, self._speaking = self._instruments().content_gap, False
+        if not self.committed:
+            movable = can_move(self._call, self._dispatch, self._context)
+            self._mover = Mover(self._call, self._dispatch, self._context, self._body()) if movable else None
+
     def _start(self, headers: Headers) -> None:
         self._begun = True
         self._carrier.start(200, [*headers, *self.headers(), *UNBUFFERED])
@@ -216,37 +227,55 @@ class Relay:
         self._meter.bytes_left()
 
     def _pass_events(self, data: bytes) -> None:
+        line = self._splitter.alone(data)
+        if line is None or (self._mover is not None and self._mover.moved):
+            self._pass_pieces(data)
+            return
+        reading = self._read(line)  # most pieces: one event, which goes on as it came
+        if not (reading.usage_only and self._call.hide_usage):
+            self._pass_on(data, reading.content)
+
+    def _pass_pieces(self, data: bytes) -> None:
         try:
             events = self._splitter.feed(data)
         except EventTooLargeError:
             self.abort(UpstreamError("the engine sent an event larger than allowed"))
             return
-        content, kept = self._read(events)
-        if content and self._dispatch.exchange is not None:
-            self._dispatch.exchange.content_began()
-        if kept:
-            if not self.committed:
-                self._commit()
-            self._carrier.write(kept[0] if len(kept) == 1 else b"".join(kept))
-            if content:
-                self._meter.content_left(self._instruments(), content)
-
-    def _read(self, events: list[bytes]) -> tuple[int, list[bytes]]:
-        """How many of the events are content, and those that are for the client."""
-        content, kept, mover = 0, [], self._mover
+        content, kept = 0, []
         for came in events:
-            event = came if mover is None else mover.event(came)
+            event = came if self._mover is None else self._mover.event(came)
             if event is None:
                 continue
-            data = payload(event)
-            reading = self._call.dialect.read_event(data)
-            self._meter.read(reading)
+            reading = self._read(payload(event))
             content += reading.content
-            if mover is not None:
-                mover.transcript.add(data, reading)
             if not (reading.usage_only and self._call.hide_usage):
                 kept.append(event)
-        return content, kept
+        if kept:
+            self._pass_on(b"".join(kept), content)
+
+    def _read(self, data: bytes) -> Reading:
+        """What an event's data means, with the books kept."""
+        reading = self._call.dialect.read_event(data)
+        self._meter.read(reading)
+        if self._mover is not None:
+            self._mover.transcript.add(data, reading)
+        return reading
+
+    def _pass_on(self, data: bytes, content: int) -> None:
+        """Events for the client, so many of them content."""
+        if not self.committed:
+            self._commit()
+        self._carrier.write(data)
+        if content:
+            self._meter.content_left(self._content_gap, content)
+            if not self._speaking:
+                self._speak()
+
+    def _speak(self) -> None:
+        """The first content of an endpoint's."""
+        self._speaking = True
+        if self._dispatch.exchange is not None:
+            self._dispatch.exchange.content_began()
 
     def _end_stream(self) -> None:
         if not self.committed:
@@ -305,15 +334,16 @@ class Relay:
 
     def _close(self, outcome: str, status: int, reason: str | None = None, *, client_fault: bool = False) -> None:
         self.over = True
-        self._context.keep_alive.leave(self)
+        if self._call.stream:
+            self._context.keep_alive.leave(self)
         self._dispatch.end()
         if self._mover is not None:
             self._mover.end()
-        self._metrics.inflight.labels(self._call.pool.name).dec()
+        self._inflight.value -= 1
         answer = self._meter.answer(outcome, client_fault=client_fault)
         endpoint = self._dispatch.endpoint
         if endpoint is None:
-            self._metrics.refused(self._call.operation, outcome, self._call.pool.name)
+            self._context.metrics.refused(self._call.operation, outcome, self._call.pool.name)
         else:
             self._instruments().record(answer)
         call = self._call

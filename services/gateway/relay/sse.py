@@ -27,7 +27,7 @@ class EventSplitter:
         Joined, all that was returned and `rest` are always exactly what was fed.
         """
         if not self._rest and _is_one(data):
-            return [data]  # the common case: one read, one event
+            return [data]
         # Only the seam can hide an end that was not seen before.
         search = max(0, len(self._rest) - _LONGEST_END)
         buffer = self._rest + data
@@ -39,6 +39,15 @@ class EventSplitter:
         if len(self._rest) > self._max_event:
             raise EventTooLargeError
         return events
+
+    def alone(self, data: bytes) -> bytes | None:
+        """The payload of a piece that is one event of one line, which most pieces are; such a piece need not be fed.
+
+        None for any other piece.
+        """
+        if self._rest or data[:6] != b"data: " or data.find(b"\n") != len(data) - 2 or data[-1:] != b"\n":
+            return None
+        return None if b"\r" in data else data[6:-2]
 
     @property
     def rest(self) -> bytes:

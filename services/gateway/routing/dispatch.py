@@ -82,7 +82,8 @@ class Dispatch:
     def start(self) -> None:
         """Begin the first attempt. Raises NoHealthyEndpoint."""
         self._own.budget.requests += 1
-        found = self._next(self._tried)
+        endpoint = self.pool.pick(self._hints, ())
+        found = (self.pool, endpoint) if endpoint is not None else self._next(())
         if found is None:
             raise no_endpoint(self.pool.name, self._hints.version)
         self._begin(*found)

@@ -21,8 +21,9 @@ ASKING = {**CHAT, "stream_options": {"include_usage": True}}
 class Writer:
     """An engine that writes TEXT, one character a token, and dies after `lives` of them."""
 
-    def __init__(self, name: str, *, tokenizes: bool = True, pace: float = 0.0) -> None:
-        self.name, self.tokenizes, self.pace = name, tokenizes, pace
+    def __init__(self, name: str, *, tokenizes: bool = True, pace: float = 0.0, lags: int = 1) -> None:
+        """`lags`: characters, and so tokens, that it sends in one chunk."""
+        self.name, self.tokenizes, self.pace, self.lags = name, tokenizes, pace, lags
         self.lives: int | None = None
 
     async def __call__(self, request: Received, wire: Wire) -> None:
@@ -34,12 +35,12 @@ class Writer:
         rest = TEXT[len(begun) :][: body.get("max_tokens")]
         await wire.head()
         await self._send(wire, delta(role="assistant", content=""))
-        for sent, character in enumerate(rest):
-            if sent == self.lives:
+        for sent in range(0, len(rest), self.lags):
+            if self.lives is not None and sent >= self.lives:
                 await asyncio.sleep(0.02)
                 wire.reset()
                 return
-            await self._send(wire, delta(content=character))
+            await self._send(wire, delta(content=rest[sent : sent + self.lags]))
             await asyncio.sleep(self.pace)
         await self._send(wire, {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
         if body.get("stream_options", {}).get("include_usage"):
@@ -133,6 +134,15 @@ async def test_an_engine_that_counts_no_tokens_leaves_the_chunks_to_count(tmp_pa
         answer = await gateway.http.post("/v1/chat/completions", json={**ASKING, "max_tokens": 200})
         *_, last = uninterrupted(answer.content)
         assert last["usage"]["total_tokens"] == PROMPT + len(TEXT)
+
+
+async def test_an_engine_that_lags_is_billed_by_its_tokens(tmp_path: Path) -> None:
+    dying = Writer("a", lags=4)
+    dying.lives = 24
+    async with served(tmp_path, dying, Writer("b")) as gateway:
+        answer = await gateway.http.post("/v1/chat/completions", json=ASKING)
+        *_, last = uninterrupted(answer.content)
+        assert (last["usage"]["prompt_tokens"], last["usage"]["completion_tokens"]) == (PROMPT, len(TEXT))
 
 
 async def test_the_limit_on_output_holds_over_both(tmp_path: Path) -> None:

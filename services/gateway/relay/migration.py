@@ -32,7 +32,7 @@ _RESERVES = (("max_tokens", 1), ("max_completion_tokens", 1), ("min_tokens", 0))
 class Transcript:
     """What of one stream has reached the client: all that is needed to continue it."""
 
-    __slots__ = ("_first", "_left", "_text", "finished", "plain", "tokens")
+    __slots__ = ("_first", "_left", "_text", "chunks", "finished", "plain")
 
     def __init__(self, longest: int) -> None:
         """`longest`: characters that are remembered."""
@@ -42,8 +42,8 @@ class Transcript:
         """There was text and nothing else, and all of it is remembered."""
         self.finished = False
         """The stream has said why it ended."""
-        self.tokens = 0
-        """Chunks with text: the tokens, where an engine sends each by itself."""
+        self.chunks = 0
+        """With text: as many as tokens, where an engine sends each by itself."""
 
     def add(self, data: bytes, reading: Reading) -> None:
         """An event's data as it goes to the client, and what it means."""
@@ -56,7 +56,7 @@ class Transcript:
 
     def _add(self, text: str | None) -> None:
         self._left -= len(text or "")
-        self.tokens += 1
+        self.chunks += 1
         if text is None or self._left < 0:
             self.plain = False
             self._text = StringIO()

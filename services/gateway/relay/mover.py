@@ -12,6 +12,8 @@ from services.gateway.routing.dispatch import Dispatch
 from services.gateway.upstream.endpoint import Endpoint
 from services.gateway.upstream.fetch import fetch, within
 
+CLOSE = 0.05
+"""Share by which the tokens of a text as it was written and as it is cut again may differ."""
 _COUNTING = within(2.0)
 
 
@@ -97,9 +99,11 @@ class Mover:
         self._dispatch.carry_on(endpoint)
 
     async def _tokens(self, endpoint: Endpoint, continuation: Continuation) -> tuple[int | None, int]:
-        """Tokens of the conversation and of the text so far, by the engine's own tokenizer.
+        """Tokens of the conversation and of the text so far.
 
-        An engine that does not tell leaves the chunks to count, and the conversation to what its usage says.
+        Both by the engine's own tokenizer; but a model does not always write a text in the tokens that its tokenizer
+        would cut it into, and an engine sends a chunk per token unless it lags: where the count of chunks is close, it
+        is the true one. An engine that does not tell leaves the conversation to what its usage says.
         """
         if not continuation.text:
             return None, 0
@@ -107,9 +111,11 @@ class Mover:
             *(self._ask_count(endpoint, continuation.count_request(with_text=text)) for text in (False, True))
         )
         prompt, both = counts
+        chunks = self.transcript.chunks
         if prompt is None or both is None or both < prompt:
-            return None, self.transcript.tokens
-        return prompt, both - prompt
+            return None, chunks
+        counted = both - prompt
+        return prompt, chunks if abs(chunks - counted) <= max(2, CLOSE * counted) else counted
 
     async def _ask_count(self, endpoint: Endpoint, body: bytes) -> int | None:
         try:

@@ -111,7 +111,7 @@ def transcript(*payloads: object, longest: int = 100) -> Transcript:
 
 def test_a_transcript_is_the_text_and_who_wrote_it() -> None:
     made = transcript({**delta(role="assistant"), "created": 7}, delta(content="Hé"), delta(content="로"))
-    assert (made.text, made.plain, made.finished, made.tokens) == ("Hé로", True, False, 2)
+    assert (made.text, made.plain, made.finished, made.chunks) == ("Hé로", True, False, 2)
     assert json.loads(msgspec.json.encode(made.identity())) == {"id": "c", "created": 7}
 
 

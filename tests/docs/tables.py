@@ -15,10 +15,11 @@ from services.common.settings import Section
 from services.gateway.api.operations import OPERATIONS
 from services.gateway.api.tasks import SURFACES
 from services.gateway.metrics import Metrics
+from tests.support.faults import FAULTS, Fault, Result
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference.md"
-GENERATED = (REFERENCE, ROOT / "README.md", ROOT / "README.ko.md")
+GENERATED = (REFERENCE, ROOT / "docs" / "resilience.md", ROOT / "README.md", ROOT / "README.ko.md")
 """The documents that hold generated pieces."""
 _PIECE = re.compile(r"(?P<begin><!-- generated: (?P<name>\w+) -->(?P<line>\n?)).*?<!-- end -->", re.DOTALL)
 
@@ -99,6 +100,28 @@ def _default(field: FieldInfo) -> str:
     return "unset" if field.default is None else f"`{field.default}`"
 
 
+def faults() -> str:
+    columns = ("the client gets", "outcome", "attempts")
+    heads = (f"{where}: {column}" for where in ("alone", "beside another") for column in columns)
+    return table(f"| the endpoint | {' | '.join(heads)} |", (_fault(fault) for fault in FAULTS))
+
+
+def _fault(fault: Fault) -> str:
+    why = f" (`{fault.why}`)" if fault.why and fault.beside.attempts > 1 else ""
+    results = (f"{_client(result)} | `{result.outcome}` | {result.attempts}" for result in (fault.alone, fault.beside))
+    return f"| {fault.name} | {' | '.join(results)}{why} |"
+
+
+def _client(result: Result) -> str:
+    if result.code is not None and result.status == 200:
+        said = f"error event `{result.code}`"
+    elif result.code is not None:
+        said = f"{result.status} `{result.code}`"
+    else:
+        said = "the whole answer" if result.outcome == "ok" else f"{result.status}, as the engine said it"
+    return said if result.retry_after is None else f"{said}, `Retry-After: {result.retry_after}`"
+
+
 def held_out(language: str) -> str:
     """The committed sentiment head's accuracies, of three classes and of positive against negative."""
     metadata = ROOT / "services" / "sentiment" / "head" / "metadata.json"
@@ -108,6 +131,7 @@ def held_out(language: str) -> str:
 
 PIECES: dict[str, Callable[[], str]] = {
     "operations": operations, "errors": errors, "metrics": metrics, "settings": settings,
+    "faults": faults,
     "sentiment_english": lambda: held_out("english"), "sentiment_korean": lambda: held_out("korean"),
 }  # fmt: skip
 

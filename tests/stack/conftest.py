@@ -1,10 +1,11 @@
 """The whole stack, started once per test run as a user starts it: real vLLM, real BentoML services, real gateway."""
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,12 +13,18 @@ import anthropic
 import httpx
 import openai
 import pytest
+import uvloop
 
 from tests.support.ports import free_ports
 from tests.support.samples import Samples, scrape
 
 MODEL = "smollm2-135m-instruct"
 KEY = "naru-stack-test"
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """A gateway in a test's own process runs on the loop that a gateway runs on."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @dataclass(frozen=True)

@@ -94,9 +94,8 @@ async def test_an_answer_survives_its_engine(
         again = await tell(gateway, engines)
         saved = await tell(gateway, engines, dies_after=40)
         with capsys.disabled():
-            same = next((i for i, (a, b) in enumerate(zip(whole.text, saved.text, strict=False)) if a != b), None)
-            print(f"\nuninterrupted twice the same: {whole.text == again.text}; {whole.usage}")
-            print(f"migrated: differs at character {same} of {len(whole.text)}; {saved.usage}")
+            print(f"\nuninterrupted, twice the same text: {whole.text == again.text}; {whole.usage}")
+            print(f"killed and continued, the same text: {whole.text == saved.text}; {saved.usage}")
         assert saved.raw.endswith(b"data: [DONE]\n\n")
         assert b"event: error" not in saved.raw
         assert len({chunk["id"] for chunk in saved.chunks}) == 1

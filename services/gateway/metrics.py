@@ -220,8 +220,10 @@ class VersionMetrics:
         requests, duration = self._outcomes.get(outcome) or self._outcome(outcome)
         requests.value += 1
         duration(answer.ended - received)
+        ttft = None
         if answer.first_token is not None:
-            self._ttft[answer.stream](answer.first_token - received)
+            ttft = answer.first_token - received
+            self._ttft[answer.stream](ttft)
         tpot = answer.tpot if answer.stream else None
         if tpot is not None:
             self._tpot(tpot)
@@ -233,7 +235,7 @@ class VersionMetrics:
             self._overhead(answer.overhead)
         self._record_tokens(answer)
         if not answer.client_fault and outcome not in BLAMELESS:
-            self._record_slo(answer, tpot)
+            self._record_slo(ttft, tpot, ok=outcome == OK)
 
     def _outcome(self, outcome: str) -> tuple[Count, Observe]:
         """`error_type` is empty for a success."""
@@ -262,12 +264,11 @@ class VersionMetrics:
         )  # fmt: skip
         return made
 
-    def _record_slo(self, answer: Answer, tpot: float | None) -> None:
-        ok, judged = answer.outcome == OK, self._judged
+    def _record_slo(self, ttft: float | None, tpot: float | None, *, ok: bool) -> None:
+        judged = self._judged
         if self._slo.availability is not None:
             judged["availability"][ok].value += 1
         if self._slo.ttft is not None:
-            ttft = answer.ttft
             judged["ttft"][ok and ttft is not None and ttft <= self._slo.ttft].value += 1
         if self._slo.tpot is not None and (tpot is not None or not ok):
             judged["tpot"][ok and (tpot or 0.0) <= self._slo.tpot].value += 1

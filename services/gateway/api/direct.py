@@ -72,16 +72,14 @@ class DirectProtocol(BoundedProtocol):
         call = self._call
         if self._early or (call is not None and call.complete):
             self._keep_for_later(data)
-        else:
-            self._feed(data)
-
-    def _feed(self, data: bytes) -> None:
+            return
         super().data_received(data)
         call = self._call
         if call is None:
             return
         if call.complete:
-            self._stop_timer()
+            if self._timer is not None:
+                self._stop_timer()
             call.begin()
         elif self._timer is None:
             self._timer = self.loop.call_later(self.limits.body_timeout, call.is_late)
@@ -95,8 +93,9 @@ class DirectProtocol(BoundedProtocol):
     def _catch_up(self) -> None:
         while self._early and (self._call is None or not self._call.complete):
             data, *rest = self._early
-            self._early = tuple(rest)
-            self._feed(data)
+            self._early = ()
+            self.data_received(data)
+            self._early = (*self._early, *rest)
         if not self._early:
             self.flow.resume_reading()
 
@@ -111,7 +110,8 @@ class DirectProtocol(BoundedProtocol):
             super().head_complete()
             return
         self._call = DirectCall(self, surface)
-        self._call.answer_head()
+        if self._call.wants_answer:
+            self._call.answer_head()
 
     def on_body(self, body: bytes) -> None:
         call = self._call
@@ -131,7 +131,8 @@ class DirectProtocol(BoundedProtocol):
     def answered(self, *, keep: bool) -> None:
         """The call is over: the connection is closed, or takes the next request."""
         self._call = None
-        self._stop_timer()
+        if self._timer is not None:
+            self._stop_timer()
         self.server_state.total_requests += 1
         if not keep or self.transport.is_closing():
             self.transport.close()
@@ -221,25 +222,27 @@ class DirectCall:
         heading = self._heading = read_heading(server.headers)
         self._request_id = heading.request_id or server.failures.new_id()
         try:
-            self._principal = server.door.enter(heading.key)
+            self._principal = server.door.gate.enter(heading.key)
         except NaruError as error:
             self._refusal = error  # answered once the body is here: the connection then stays of use
 
     # the request
 
+    @property
+    def wants_answer(self) -> bool:
+        return self._heading.expects or self._heading.length > self._limit
+
     def answer_head(self) -> None:
         """What the head alone asks for: a body beyond all bounds is refused, `expect: 100-continue` (RFC 9110, 10.1.1)
         is answered."""
-        server = self._server
-        for name, value in server.headers:
-            if name == b"content-length" and int(value) > self._limit * DISCARDED:
-                self._refuse(too_large(self._limit), rest=True)
-                return
-            if name == b"expect" and value.lower() == b"100-continue":
-                if self._refusal is not None:
-                    self._refuse(self._refusal, rest=True)
-                    return
-                server.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if self._heading.length > self._limit * DISCARDED:
+            self._refuse(too_large(self._limit), rest=True)
+        elif not self._heading.expects:
+            return
+        elif self._refusal is not None:
+            self._refuse(self._refusal, rest=True)
+        else:
+            self._server.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def take(self, data: bytes) -> None:
         self._size += len(data)

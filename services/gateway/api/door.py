@@ -69,15 +69,13 @@ class Door:
             hints = hints.about(order.body, order.prompt)
         return Call(
             operation=order.operation, dialect=order.dialect, pool=pool, path=order.path, body=order.body,
-            head=self._head(admitted),
+            head=b"%b%bx-request-id: %b\r\n" % (
+                self._fixed, lines(admitted.passed) if admitted.passed else b"", admitted.request_id.encode()
+            ),
             stream=order.stream, hide_usage=order.hide_usage, tenant=admitted.principal.tenant,
             request_id=admitted.request_id, received=admitted.received, hints=hints,
-            fallbacks=self.gate.fallbacks(admitted.principal, pool),
+            fallbacks=self.gate.fallbacks(admitted.principal, pool) if pool.falls_back else (),
         )  # fmt: skip
-
-    def _head(self, admitted: Admitted) -> bytes:
-        passed = lines(admitted.passed) if admitted.passed else b""
-        return b"%b%bx-request-id: %b\r\n" % (self._fixed, passed, admitted.request_id.encode())
 
     def open(self, call: Call, carrier: Carrier) -> Relay:
         """The call's relay, which drain waits for from now on; whoever owns the carrier then calls `begin`."""

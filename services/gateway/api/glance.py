@@ -31,24 +31,24 @@ class Glance(msgspec.Struct, frozen=True, gc=False):
 
 def glance(body: bytes, *, asks_for_usage: bool) -> Glance:
     """Raises InvalidRequest where the body is not JSON, InvalidField where a field that is needed is wrong."""
-    head = _decode(body)
+    try:
+        head = _read_head(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _wrong(body, error) from None
     if not head.stream:
         return Glance(head.model, False, body, False)
     wanted = not asks_for_usage or bool((head.stream_options or {}).get("include_usage"))
     return Glance(head.model, True, body if wanted else _asking(body, head), not wanted)
 
 
-def _decode(body: bytes) -> _Head:
-    try:
-        return _read_head(body)
-    except msgspec.ValidationError as error:
-        if not body.lstrip().startswith(b"{"):
-            raise InvalidRequest("the body must be a JSON object") from None
-        match = _FIELD.search(str(error))
-        param = (match[1] or match[2]) if match else None
-        raise InvalidField(f"{param or 'a field'} is missing or wrong: {error}", param=param) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidRequest(f"the body is not valid JSON: {error}") from None
+def _wrong(body: bytes, error: msgspec.DecodeError | UnicodeDecodeError) -> InvalidRequest:
+    if not isinstance(error, msgspec.ValidationError):
+        return InvalidRequest(f"the body is not valid JSON: {error}")
+    if not body.lstrip().startswith(b"{"):
+        return InvalidRequest("the body must be a JSON object")
+    match = _FIELD.search(str(error))
+    param = (match[1] or match[2]) if match else None
+    return InvalidField(f"{param or 'a field'} is missing or wrong: {error}", param=param)
 
 
 def _asking(body: bytes, head: _Head) -> bytes:

@@ -10,7 +10,8 @@ from services.gateway.routing.hints import ANYWHERE, HINT_HEADERS, Hints, read_h
 from services.gateway.upstream.request import Header
 
 _MEANINGS = {
-    b"authorization": "bearer", b"x-api-key": "api key", b"x-request-id": "request id",
+    b"authorization": "bearer", b"x-api-key": "api key", b"x-request-id": "request id", b"expect": "expect",
+    b"content-length": "length",
     **dict.fromkeys(FORWARDED, "passed"), **dict.fromkeys(HINT_HEADERS, "hint"),
 }  # fmt: skip
 
@@ -23,30 +24,38 @@ class Heading(msgspec.Struct, frozen=True, gc=False):
     passed: tuple[Header, ...]
     """Of `FORWARDED`, what the client sent."""
     hints: Hints
+    length: int
+    """Of the body, in bytes; 0 where it comes in chunks."""
+    expects: bool
+    """The client waits for `100 Continue` (RFC 9110, 10.1.1)."""
 
 
 def read_heading(headers: Iterable[Header]) -> Heading:
     """`headers` with their names in lower case; of a name that comes twice the first counts."""
     bearer = api_key = request_id = None
+    length, expects = 0, False
     passed, hinted = [], []
     for header in headers:
         meaning = _MEANINGS.get(header[0])
         if meaning is None:
             continue
-        if meaning == "bearer":
-            bearer = bearer or _bearer(header[1])
+        if meaning == "length":
+            length = int(header[1])
+        elif meaning == "bearer":
+            value = header[1]
+            if bearer is None and value[:7].lower() == b"bearer ":
+                bearer = value[7:].strip().decode("latin-1")
         elif meaning == "passed":
             passed.append(header)
         elif meaning == "request id":
             request_id = request_id or sane(header[1])
         elif meaning == "api key":
             api_key = api_key or header[1].decode("latin-1")
+        elif meaning == "expect":
+            expects = header[1].lower() == b"100-continue"
         else:
             hinted.append(header)
-    return Heading(bearer or api_key, request_id, tuple(passed), read_hints(hinted) if hinted else ANYWHERE)
-
-
-def _bearer(value: bytes) -> str | None:
-    if value[:7].lower() != b"bearer ":
-        return None
-    return value[7:].strip().decode("latin-1") or None
+    # An empty bearer is none.
+    return Heading(
+        bearer or api_key, request_id, tuple(passed), read_hints(hinted) if hinted else ANYWHERE, length, expects
+    )

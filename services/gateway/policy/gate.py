@@ -20,7 +20,8 @@ class Gate:
 
     def enter(self, key: str | None) -> Principal:
         """Before the body is read. Raises Draining, Unauthenticated."""
-        self._drain.check()
+        if self._drain.draining:
+            self._drain.check()
         return self._authenticator.authenticate(key)
 
     def model(self, principal: Principal, name: str | None, task: Task) -> ModelPool:

@@ -15,6 +15,7 @@ class Meter:
     done = False
     failed = False
     dispatched: float | None = None
+    """When the first attempt's request was made."""
     _first_byte: float | None = None
     _first: float | None = None
     _last: float | None = None
@@ -22,9 +23,6 @@ class Meter:
 
     def __init__(self, call: Call) -> None:
         self._call = call
-
-    def request_sent(self) -> None:
-        self.dispatched = self.dispatched or perf_counter()
 
     def read(self, reading: Reading) -> None:
         """What one event from the engine says, as it comes in."""
@@ -65,18 +63,14 @@ class Meter:
         self._first = self._last = self._first_byte = perf_counter()
 
     def answer(self, outcome: str, *, client_fault: bool = False) -> Answer:
-        usage = self.usage
+        usage, overhead = self.usage, None
+        if self.dispatched is not None:
+            overhead = self.dispatched - self._call.received
+            if self._first is not None and self._first_seen is not None:
+                overhead += self._first - self._first_seen
         return Answer(
             outcome=outcome, client_fault=client_fault, stream=self._call.stream, tenant=self._call.tenant,
             received=self._call.received, dispatched=self.dispatched, ended=perf_counter(),
             first_byte=self._first_byte, first_token=self._first if outcome == OK or self._call.stream else None,
-            last_token=self._last, input_tokens=usage.input, output_tokens=usage.output, overhead=self._overhead(),
+            last_token=self._last, input_tokens=usage.input, output_tokens=usage.output, overhead=overhead,
         )  # fmt: skip
-
-    def _overhead(self) -> float | None:
-        if self.dispatched is None:
-            return None
-        before = self.dispatched - self._call.received
-        if self._first is None or self._first_seen is None:
-            return before
-        return before + self._first - self._first_seen

@@ -5,6 +5,7 @@ and `leave`; the upstream side is a `Sink`.
 """
 
 from collections.abc import Callable
+from time import perf_counter
 from typing import Protocol
 
 from services.common.errors import ClientGone, NaruError, NoHealthyEndpoint, UpstreamError, UpstreamTruncated
@@ -141,8 +142,11 @@ class Relay:
     # Requester: from the dispatch
 
     def encode(self, endpoint: Endpoint) -> bytes:
-        self._meter.request_sent()
-        return encode("POST", self._call.path, endpoint, self._call.head, self._body())
+        call, meter = self._call, self._meter
+        if meter.dispatched is None:
+            meter.dispatched = perf_counter()
+        body = call.body if self._mover is None and self._dispatch.pool is call.pool else self._body()
+        return encode("POST", call.path, endpoint, call.head, body)
 
     def restart(self) -> None:
         self._meter.restart()
@@ -346,11 +350,12 @@ class Relay:
             self._context.metrics.refused(self._call.operation, outcome, self._call.pool.name)
         else:
             self._instruments().record(answer)
-        call = self._call
+        call, ttft, tpot = self._call, answer.ttft, answer.tpot if self._call.stream else None
         self._context.log.write(Entry(
             call.request_id, call.operation, outcome, status, reason, self._dispatch.pool.name,
             endpoint.version if endpoint else None, endpoint.authority if endpoint else None, call.tenant, call.stream,
-            _rounded(answer.ttft), _rounded(answer.tpot), _rounded(answer.ended - answer.received),
+            None if ttft is None else round(ttft, 6), None if tpot is None else round(tpot, 6),
+            round(answer.ended - answer.received, 6),
             answer.input_tokens, answer.output_tokens,
         ))  # fmt: skip
         self._closed(self)
@@ -371,7 +376,3 @@ class Relay:
         endpoint = self._dispatch.endpoint
         assert endpoint is not None
         return self._context.instruments(self._call.operation, endpoint)
-
-
-def _rounded(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds, 6)

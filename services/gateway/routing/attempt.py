@@ -32,7 +32,7 @@ class Attempt:
     def __init__(self, owner: Owner, endpoint: Endpoint, request: bytes, limits: Limits) -> None:
         self._owner = owner
         self.endpoint = endpoint
-        self.probe = endpoint.circuit.begin()
+        self.probe = not endpoint.circuit.closed and endpoint.circuit.begin()
         """Whether this is the one request that decides on an ejected endpoint."""
         self.status = 0
         self.headers: Headers = []

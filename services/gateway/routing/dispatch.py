@@ -175,7 +175,10 @@ class Dispatch:
 
     def _well(self, attempt: Attempt) -> None:
         """The endpoint answered to the end."""
-        self._judge(attempt, well=attempt.status < 500)
+        if attempt.status < 500:
+            attempt.endpoint.circuit.succeeded(probe=attempt.probe)
+        else:
+            self._judge(attempt, well=False)
         latency = self._own.latency
         if latency is not None and attempt.status < 400 and self.pool is self._pools[0]:
             latency.add(asyncio.get_running_loop().time() - self._started)

@@ -30,6 +30,8 @@ class ModelPool:
     shadows: Mapping[str, float]
     """Versions that get a copy of requests and answer nobody who does not name them: percent of the requests."""
     picker: Picker
+    falls_back: bool = False
+    """Whether the registry names models that may stand in for this one."""
     adapter: str | None = None
     """The LoRA adapter that is asked for; it shares all the rest with its model."""
 
@@ -87,4 +89,4 @@ def _pool(name: str, model: Model, draw: random.Random) -> ModelPool:
     )
     shadows = {label: version.mirror for label, version in model.versions.items() if version.mirror}
     picker = Picker(endpoints, shadows, model.routing, draw)
-    return ModelPool(name, model.task, model.role, model.slo, endpoints, shadows, picker)
+    return ModelPool(name, model.task, model.role, model.slo, endpoints, shadows, picker, bool(model.fallback))

@@ -7,7 +7,7 @@ from typing import TypeVar
 from services.gateway.registry import Routing
 from services.gateway.routing import scorers
 from services.gateway.routing.filters import candidates, weighted_version
-from services.gateway.routing.hints import Hints
+from services.gateway.routing.hints import ANYWHERE, Hints
 from services.gateway.routing.prefixes import Chain, PrefixMemory, chain
 from services.gateway.upstream.endpoint import Endpoint
 from services.gateway.upstream.vitals import Vitals
@@ -31,12 +31,20 @@ class Picker:
         }
         self._one_version = len({endpoint.version for endpoint in self._answering}) == 1
         self._routing, self._weights, self._draw = routing, routing.weights, draw
+        few = self._answering if self._one_version and len(self._answering) <= routing.choices_above else []
+        self._turns = [[*few[first:], *few[:first]] for first in range(len(few))]
+        """The endpoints from each one on, where all of them are looked at for every request."""
+        self._turn = 0
         self._memory = PrefixMemory(endpoints, routing.prefix_blocks)
         self._places = {endpoint: scorers.digest(endpoint.url) for endpoint in endpoints}
         self._standing: dict[str, Standing] = {}
 
     def pick(self, hints: Hints, adapter: str | None, tried: Collection[Endpoint]) -> Endpoint | None:
         """The endpoint for a request, or None where none is healthy and untried."""
+        if hints is ANYWHERE and adapter is None and self._turns and not tried:
+            idlest = self._idlest()
+            if idlest is not None:
+                return idlest
         able = self._able(hints, tried)
         if len(able) < 2:
             return able[0] if able else None
@@ -47,6 +55,22 @@ class Picker:
         if blocks:
             self._memory.learn(blocks, chosen)
         return chosen
+
+    def _idlest(self) -> Endpoint | None:
+        """Most requests: nothing tells the endpoints apart but what they have in flight, and equals take turns.
+
+        None where something else does.
+        """
+        self._turn = (self._turn + 1) % len(self._turns)
+        best, fewest = None, 0
+        for endpoint in self._turns[self._turn]:
+            if endpoint.vitals is not None:
+                return None
+            if endpoint.healthy and endpoint.circuit.closed:
+                in_flight = endpoint.in_flight
+                if best is None or in_flight < fewest:
+                    best, fewest = endpoint, in_flight
+        return best
 
     def _able(self, hints: Hints, tried: Collection[Endpoint]) -> Sequence[Endpoint]:
         if hints.version is not None:

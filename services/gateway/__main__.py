@@ -34,9 +34,10 @@ from services.gateway.api.grpc.server import GrpcError, GrpcServer
 from services.gateway.api.http_edge import HttpEdge
 from services.gateway.api.http_protocol import bounded_protocol, server_options
 from services.gateway.metrics import Metrics, VersionMetrics
-from services.gateway.policy.authenticate import Authenticator, KeyFileError, development_key, load_keys
 from services.gateway.policy.drain import Drain
 from services.gateway.policy.gate import Gate
+from services.gateway.policy.keyfile import KeyFileError, development_key
+from services.gateway.policy.keysource import KeySource
 from services.gateway.registry import RegistryError, load
 from services.gateway.relay.context import RelayContext
 from services.gateway.relay.keepalive import KeepAlive
@@ -61,20 +62,22 @@ class Gateway:
     admin: Server
     health: HealthChecker
     scraper: Scraper
+    keys: KeySource
     mirror: Mirror
     drain: Drain
     metrics: Metrics
     log: RequestLog
 
     async def watch(self) -> None:
-        """Keep what is known of the endpoints fresh, and the metrics small, for ever."""
+        """Keep what is known of the endpoints and the keys fresh, and the metrics small, for ever."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(self.keys.watch())
             group.create_task(self.health.run())
             group.create_task(self.scraper.run())
             group.create_task(self.metrics.keep_folded())
 
 
-def build(settings: GatewaySection, authenticator: Authenticator, seed: int | None = None) -> Gateway:
+def build(settings: GatewaySection, keys: KeySource, seed: int | None = None) -> Gateway:
     """Everything that runs, from settings; with `seed`, routing draws the same each time. Raises RegistryError."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
@@ -87,7 +90,7 @@ def build(settings: GatewaySection, authenticator: Authenticator, seed: int | No
     for endpoint in fleet.endpoints():
         metrics.watch(endpoint)
     drain = Drain(settings.drain.retry_after)
-    gate = Gate(drain, authenticator, fleet)
+    gate = Gate(drain, keys.authenticator, fleet)
     key = settings.upstream.api_key.get_secret_value() if settings.upstream.api_key else None
     context = relay_context(settings, metrics, log, fleet)
     mirror = Mirror(context, settings.routing.mirrored, draw)
@@ -108,6 +111,7 @@ def build(settings: GatewaySection, authenticator: Authenticator, seed: int | No
         )),
         health=HealthChecker(fleet.endpoints(), settings.upstream.health_interval, settings.upstream.health_timeout),
         scraper=Scraper(fleet.compared(), settings.routing.scrape_interval, settings.routing.scrape_stale),
+        keys=keys,
         mirror=mirror,
         drain=drain,
         metrics=metrics,
@@ -167,15 +171,13 @@ async def _drain(gateway: Gateway, settings: GatewaySection) -> None:
     logs.log(logger, logging.INFO, "drained", aborted=aborted)
 
 
-def keys(settings: GatewaySection) -> Authenticator:
-    """Raises KeyFileError; exits where there is no key at all, because then nobody could call."""
-    known = list(load_keys(settings.keys.file)) if settings.keys.file else []
+def key_source(settings: GatewaySection) -> KeySource:
+    """Raises KeyFileError, also where there is no key at all and no file to add one to: then nobody could call."""
     development = DevelopmentKey().api_key
-    if development is not None:
-        known.append(development_key(development.get_secret_value()))
-    if not known:
+    if development is None and settings.keys.file is None:
         raise KeyFileError("no API key: set NARU_GATEWAY__KEYS__FILE, or NARU_API_KEY for development")
-    return Authenticator(known)
+    beside = () if development is None else (development_key(development.get_secret_value()),)
+    return KeySource(settings.keys.file, beside)
 
 
 def main() -> None:
@@ -188,10 +190,10 @@ def main() -> None:
     try:
         settings = Settings().gateway  # type: ignore[call-arg] # the environment gives it
         logs.configure(settings.log_level)
-        authenticator = keys(settings)
+        keys = key_source(settings)
 
         async def run() -> None:
-            await serve(build(settings, authenticator), settings)
+            await serve(build(settings, keys), settings)
 
         uvloop.run(run())
     except ValidationError as error:

@@ -8,7 +8,8 @@ import yaml
 from fastapi import FastAPI
 
 from services.gateway.__main__ import build
-from services.gateway.policy.authenticate import Authenticator, KeyFile
+from services.gateway.policy.keyfile import KeyFile
+from services.gateway.policy.keysource import KeySource
 from services.gateway.settings import GatewaySection
 from tests.docs.tables import GENERATED, PIECES, REFERENCE, ROOT, regenerated, variables
 
@@ -46,7 +47,7 @@ def test_every_route_is_in_the_reference(tmp_path: Path) -> None:
     example = re.search(r"```yaml\n(models:.*?)```", read(REFERENCE), re.DOTALL)
     assert example is not None
     registry.write_text(example[1], encoding="utf-8")  # the reference's own example, so it is known to load
-    app = build(GatewaySection(registry=registry), Authenticator([])).clients.config.app
+    app = build(GatewaySection(registry=registry), KeySource(None)).clients.config.app
     assert isinstance(app, FastAPI)
     for path, methods in app.openapi()["paths"].items():
         for method in methods:
@@ -56,7 +57,8 @@ def test_every_route_is_in_the_reference(tmp_path: Path) -> None:
 def test_the_example_of_a_key_file_loads() -> None:
     example = re.search(r"```yaml\n(keys:.*?)```", read(REFERENCE), re.DOTALL)
     assert example is not None
-    KeyFile.model_validate(yaml.safe_load(example[1].replace("<64 hex digits>", "0" * 64)))
+    text = example[1].replace("<64 hex digits>", "0" * 64).replace("<other 64 hex digits>", "1" * 64)
+    KeyFile.model_validate(yaml.safe_load(text))
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name)

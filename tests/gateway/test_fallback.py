@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from services.gateway.policy.authenticate import Key
+from services.gateway.policy.keyfile import Key
 from tests.support.engine import Engine, Received, Wire, engine
 from tests.support.gateway import Running, running
 

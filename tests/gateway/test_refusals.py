@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from services.gateway.policy.authenticate import Key
+from services.gateway.policy.keyfile import Key
 from tests.support.engine import Received, Wire, engine
 from tests.support.gateway import Running, chat_registry, running
 

@@ -11,7 +11,8 @@ import httpx
 import yaml
 
 from services.gateway.__main__ import Gateway, build
-from services.gateway.policy.authenticate import Authenticator, Key, development_key
+from services.gateway.policy.keyfile import Key, development_key
+from services.gateway.policy.keysource import KeySource
 from services.gateway.servers import Server
 from services.gateway.settings import GatewaySection
 from tests.support.samples import Samples, parse
@@ -63,8 +64,8 @@ def _port(server: Server) -> int:
 
 @contextlib.asynccontextmanager
 async def running(
-    registry: dict[str, Any], folder: Path, *, keys: list[Key] | None = None, healthy: bool = True,
-    seed: int | None = None, **settings: Any,
+    registry: dict[str, Any], folder: Path, *, keys: list[Key] | None = None,
+    key_file: Path | None = None, healthy: bool = True, seed: int | None = None, **settings: Any,
 ) -> AsyncIterator[Running]:  # fmt: skip
     """A gateway for this registry; with `healthy`, it is handed over once every endpoint passed its check."""
     path = folder / "registry.yaml"
@@ -72,14 +73,15 @@ async def running(
     section = GatewaySection.model_validate(
         {
             "registry": path,
+            "keys": {"file": key_file},
             **settings,
             "http": {"port": 0, "direct": DIRECT, **settings.get("http", {})},
             "grpc": {"port": 0, **settings.get("grpc", {})},
-            "admin": {"port": 0},
+            "admin": {"port": 0, **settings.get("admin", {})},
             "upstream": {"health_interval": 0.1, **settings.get("upstream", {})},
         }
     )
-    gateway = build(section, Authenticator([development_key(KEY), *(keys or [])]), seed)
+    gateway = build(section, KeySource(section.keys.file, [development_key(KEY), *(keys or [])]), seed)
     await gateway.grpc.start()
     tasks = [asyncio.create_task(gateway.clients.serve()), asyncio.create_task(gateway.admin.serve())]
     watch = asyncio.create_task(gateway.watch())

@@ -22,8 +22,8 @@ from services.gateway.api.heading import read_heading
 from services.gateway.api.http_protocol import BoundedProtocol
 from services.gateway.api.operations import OPERATIONS
 from services.gateway.api.tasks import SURFACES
-from services.gateway.policy.authenticate import Principal
 from services.gateway.policy.gate import Gate
+from services.gateway.policy.keyring import Principal
 from services.gateway.relay.relay import Relay
 from services.gateway.routing.fleet import ModelPool
 from services.gateway.settings import HttpSettings

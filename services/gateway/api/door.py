@@ -2,9 +2,9 @@
 
 import msgspec
 
-from services.gateway.policy.authenticate import Principal
 from services.gateway.policy.drain import Drain
 from services.gateway.policy.gate import Gate
+from services.gateway.policy.keyring import Principal
 from services.gateway.relay.call import Call
 from services.gateway.relay.context import RelayContext
 from services.gateway.relay.dialects import Dialect

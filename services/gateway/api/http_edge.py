@@ -9,7 +9,7 @@ from services.gateway.api.body import read_body
 from services.gateway.api.carrier import AsgiCarrier, RelayResponse
 from services.gateway.api.door import Admitted, Door, Order
 from services.gateway.api.heading import read_heading
-from services.gateway.policy.authenticate import Principal
+from services.gateway.policy.keyring import Principal
 from services.gateway.relay.relay import Relay
 from services.gateway.routing.fleet import ModelPool
 from services.gateway.settings import HttpSettings

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from services.gateway.api.door import Order
 from services.gateway.api.glance import glance
-from services.gateway.policy.authenticate import Principal
 from services.gateway.policy.gate import Gate
+from services.gateway.policy.keyring import Principal
 from services.gateway.registry import Task
 from services.gateway.relay.dialects import Dialect, MessagesStream, OpenAIStream, ResponsesStream
 from services.gateway.routing.fleet import ModelPool

@@ -12,8 +12,8 @@ from services.common.errors import InvalidField, InvalidRequest
 from services.gateway.api.door import Order
 from services.gateway.api.http_edge import HttpEdge
 from services.gateway.api.openai import documented
-from services.gateway.policy.authenticate import Principal
 from services.gateway.policy.gate import Gate
+from services.gateway.policy.keyring import Principal
 from services.gateway.registry import Task
 from services.gateway.relay.dialects import TaskAnswer
 from services.gateway.routing.fleet import ModelPool

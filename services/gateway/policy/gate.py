@@ -1,8 +1,9 @@
 """MAY it run? The rules in their order: what costs least to refuse comes first, and the body is read in between."""
 
 from services.common.errors import PermissionDenied, UnknownModel
-from services.gateway.policy.authenticate import Authenticator, Principal
+from services.gateway.policy.authenticate import Authenticator
 from services.gateway.policy.drain import Drain
+from services.gateway.policy.keyring import Principal
 from services.gateway.registry import Task
 from services.gateway.routing.fleet import Fleet, ModelPool
 

@@ -9,7 +9,7 @@ import pytest
 
 from services.common.pb.naru.v1 import chat_pb2 as pb
 from services.common.pb.naru.v1 import sentiment_pb2
-from services.gateway.policy.authenticate import development_key
+from services.gateway.policy.keyfile import development_key
 from tests.gateway.grpc.client import METADATA, Details, Stubs, asking, details, drained, fallen_ill, serving, text
 from tests.support.engine import Received, Wire, delta
 

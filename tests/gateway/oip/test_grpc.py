@@ -12,7 +12,7 @@ import pytest
 
 from services.common.pb.inference import grpc_service_pb2 as pb
 from services.common.pb.inference.grpc_service_pb2_grpc import GRPCInferenceServiceStub
-from services.gateway.policy.authenticate import Key
+from services.gateway.policy.keyfile import Key
 from tests.gateway.oip import models
 from tests.gateway.oip.conftest import Served
 from tests.support.engine import Received, Wire, engine

@@ -12,8 +12,8 @@ from services.common.errors import DeadlineExceeded, NaruError
 from services.gateway.api.door import Admitted, Door, Order
 from services.gateway.api.grpc import status
 from services.gateway.api.heading import read_heading
-from services.gateway.policy.authenticate import Principal
 from services.gateway.policy.gate import Gate
+from services.gateway.policy.keyring import Principal
 from services.gateway.relay.call import Call
 from services.gateway.relay.gather import Gathered, Whole, refusal
 from services.gateway.relay.relay import Carrier, Relay

@@ -15,7 +15,7 @@ from services.gateway.api.oip import recommendation, sentiment
 from services.gateway.api.oip.signature import LONGEST_NAME, Body, Inputs, Parameters, Signature, TensorSpec, wrong
 from services.gateway.api.oip.tensors import Given, Tensor
 from services.gateway.api.operations import OPERATIONS
-from services.gateway.policy.authenticate import Principal
+from services.gateway.policy.keyring import Principal
 from services.gateway.relay.call import Call
 from services.gateway.relay.gather import Whole, refusal
 from services.gateway.routing.fleet import ModelPool

@@ -1,0 +1,146 @@
+"""The key file: who may call, for which tenant, and how much. It holds SHA-256 digests, never a key."""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import secrets
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import yaml
+from pydantic import Field, StringConstraints, ValidationError, model_validator
+
+from services.common.settings import Section
+
+Name = Annotated[str, StringConstraints(pattern=r"^[\w.@:-]{1,64}$")]
+"""Of a key or a tenant; it stands in metrics, logs and paths."""
+Amount = Annotated[int, Field(ge=1)]
+
+
+class KeyFileError(ValueError):
+    """The key file cannot be used; the message names the field, never a key."""
+
+
+class Quota(Section):
+    """How much may be used; what is left out is not limited."""
+
+    requests_per_minute: Amount | None = None
+    """Requests within any 60 s."""
+    tokens_per_minute: Amount | None = None
+    """Tokens, in and out, within any 60 s; charged when an answer is over."""
+    tokens_per_day: Amount | None = None
+    """Tokens, in and out, of one day (UTC)."""
+    concurrent_streams: Amount | None = None
+    """Streamed answers at once."""
+
+
+class Tenant(Quota):
+    """What all keys of a tenant may use together."""
+
+    weight: float = Field(default=1.0, gt=0)
+    """Its share of a model that is busy, relative to the other tenants' weights."""
+
+
+class Key(Quota):
+    """One API key; its hash: `printf %s "$KEY" | sha256sum`."""
+
+    name: Name
+    """What people call this key."""
+    tenant: Name
+    """Who is charged and counted; a metric's label."""
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    """Hex SHA-256 of the key."""
+    models: frozenset[str] | None = None
+    """The models this key may use; all of them where left out."""
+    priority: str | None = None
+    """The class of its requests; a model's own where left out."""
+
+
+class KeyFile(Section):
+    keys: tuple[Key, ...] = ()
+    tenants: dict[Name, Tenant] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _keys_are_distinct(self) -> Self:
+        for field in ("name", "sha256"):
+            twice = [value for value, count in Counter(getattr(key, field) for key in self.keys).items() if count > 1]
+            if twice:
+                which = f"are named {twice[0]!r}" if field == "name" else "have the same sha256"
+                raise ValueError(f"keys: two of them {which}")
+        return self
+
+
+def load_keys(path: Path) -> KeyFile:
+    """Read a key file. Raises KeyFileError."""
+    try:
+        return KeyFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise KeyFileError(f"{path}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError):
+        raise KeyFileError(f"{path} is not YAML") from None
+    except ValidationError as error:
+        raise KeyFileError(f"{path}: {faults(error)}") from None
+
+
+def faults(error: ValidationError) -> str:
+    """What is wrong with which field, without the values: one might be a key that was put into a wrong place."""
+    return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'the file'}: {e['msg']}" for e in error.errors())
+
+
+def new_secret() -> str:
+    """A key: 32 random bytes, so that a fast hash of it is enough."""
+    return f"naru-{secrets.token_urlsafe(32)}"
+
+
+def digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def development_key(secret: str) -> Key:
+    return Key(name="development", tenant="development", sha256=digest(secret))
+
+
+def add_key(path: Path, key: Key) -> None:
+    """Write the file anew with one more key. Raises KeyFileError."""
+    with _changing(path) as old:
+        if any(known.name == key.name for known in old.keys):
+            raise KeyFileError(f"there is a key {key.name!r} already: revoke it first, or choose another name")
+        _write(path, old.model_copy(update={"keys": (*old.keys, key)}))
+
+
+def remove_key(path: Path, name: str) -> bool:
+    """Write the file anew without a key; whether there was such. Raises KeyFileError."""
+    with _changing(path) as old:
+        left = tuple(key for key in old.keys if key.name != name)
+        if len(left) == len(old.keys):
+            return False
+        _write(path, old.model_copy(update={"keys": left}))
+        return True
+
+
+@contextlib.contextmanager
+def _changing(path: Path) -> Iterator[KeyFile]:
+    """What the file holds, while no other process changes it. Raises KeyFileError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with os.fdopen(os.open(path.with_name(f".{path.name}.lock"), os.O_CREAT | os.O_RDWR, 0o600)) as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield load_keys(path) if path.exists() else KeyFile()
+    except OSError as error:
+        raise KeyFileError(f"{path}: {error.strerror}") from None
+
+
+def _write(path: Path, file: KeyFile) -> None:
+    """Replace the file at once: whoever reads it sees the old or the new one, whole."""
+    data: dict[str, Any] = file.model_dump(mode="json", exclude_defaults=True)
+    data.setdefault("keys", [])
+    scratch = path.with_name(f".{path.name}.new")
+    scratch.unlink(missing_ok=True)
+    with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as opened:
+        yaml.safe_dump(data, opened, sort_keys=False, allow_unicode=True)
+        opened.flush()
+        os.fsync(opened.fileno())
+    scratch.replace(path)

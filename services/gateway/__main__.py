@@ -39,6 +39,7 @@ from services.gateway.policy.gate import Gate
 from services.gateway.policy.keyfile import KeyFileError, development_key
 from services.gateway.policy.keysource import KeySource
 from services.gateway.registry import RegistryError, load
+from services.gateway.relay.books import Books
 from services.gateway.relay.context import RelayContext
 from services.gateway.relay.keepalive import KeepAlive
 from services.gateway.relay.mirror import Mirror
@@ -66,7 +67,13 @@ class Gateway:
     mirror: Mirror
     drain: Drain
     metrics: Metrics
+    books: Books
     log: RequestLog
+
+    def flush(self) -> None:
+        """Enter and write what still waits to be."""
+        self.books.settle()
+        self.log.flush()
 
     async def watch(self) -> None:
         """Keep what is known of the endpoints and the keys fresh, and the metrics small, for ever."""
@@ -84,7 +91,7 @@ def build(settings: GatewaySection, keys: KeySource, seed: int | None = None) ->
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
     metrics = Metrics(registry)
-    log = RequestLog(sys.stderr, enabled=logging.getLevelNamesMapping()[settings.log_level] <= logging.INFO)
+    log = RequestLog(sys.stderr.buffer, enabled=logging.getLevelNamesMapping()[settings.log_level] <= logging.INFO)
     draw = seeded(seed)
     fleet = Fleet(load(settings.registry), draw)
     for endpoint in fleet.endpoints():
@@ -106,7 +113,7 @@ def build(settings: GatewaySection, keys: KeySource, seed: int | None = None) ->
         )),
         grpc=GrpcServer(settings.grpc, door, failures, fleet, drain),
         admin=Server(uvicorn.Config(
-            admin_app(registry, fleet, drain), host=settings.admin.host, port=settings.admin.port,
+            admin_app(registry, context.books.settle, fleet, drain), host=settings.admin.host, port=settings.admin.port,
             http="httptools", **options,
         )),
         health=HealthChecker(fleet.endpoints(), settings.upstream.health_interval, settings.upstream.health_timeout),
@@ -115,6 +122,7 @@ def build(settings: GatewaySection, keys: KeySource, seed: int | None = None) ->
         mirror=mirror,
         drain=drain,
         metrics=metrics,
+        books=context.books,
         log=log,
     )  # fmt: skip
 
@@ -129,7 +137,7 @@ def relay_context(settings: GatewaySection, metrics: Metrics, log: RequestLog, f
 
     settled = settings.resilience
     return RelayContext(
-        metrics=metrics, log=log, instruments=instruments,
+        metrics=metrics, books=Books(metrics, log, instruments),
         resilience=resilience(fleet.registry, settled, upstream, metrics),
         keep_alive=KeepAlive(settled.comment_interval), migrations=settled.migrations,
         migration_text=settled.migration_text, max_answer=upstream.max_answer, max_event=upstream.max_event,
@@ -149,6 +157,8 @@ async def serve(gateway: Gateway, settings: GatewaySection) -> None:
     # What was built at start lives as long as the process: the collector need not look at it again.
     gc.collect()
     gc.freeze()
+    # Nothing that a request leaves behind is a cycle: to look for some every 700 objects is time lost.
+    gc.set_threshold(50_000, 20, 100)
     stopping = asyncio.create_task(stop.wait())
     # A server that ends by itself (a taken port) ends the process too.
     await asyncio.wait([stopping, watch, *servers], return_when=asyncio.FIRST_COMPLETED)
@@ -159,7 +169,7 @@ async def serve(gateway: Gateway, settings: GatewaySection) -> None:
     watch.cancel()
     stopping.cancel()
     await asyncio.gather(*servers)
-    gateway.log.flush()
+    gateway.flush()
 
 
 async def _drain(gateway: Gateway, settings: GatewaySection) -> None:

@@ -6,7 +6,7 @@
 import asyncio
 import time
 from datetime import UTC, datetime
-from typing import TextIO
+from typing import BinaryIO
 
 import msgspec
 
@@ -38,7 +38,7 @@ class Entry(msgspec.Struct, omit_defaults=True, gc=False):
 
 
 class RequestLog:
-    def __init__(self, stream: TextIO, *, enabled: bool = True) -> None:
+    def __init__(self, stream: BinaryIO, *, enabled: bool = True) -> None:
         self._stream, self._enabled = stream, enabled
         self._lines: list[bytes] = []
         self._timer: asyncio.TimerHandle | None = None
@@ -67,5 +67,5 @@ class RequestLog:
             self._timer = None
         lines, self._lines = self._lines, []
         if lines:
-            self._stream.write(b"\n".join([*lines, b""]).decode())
+            self._stream.write(b"\n".join([*lines, b""]))
             self._stream.flush()

@@ -80,7 +80,7 @@ async def test_a_wrong_key_is_401_and_never_shown(
         assert answer.status_code == 401
         assert answer.headers["www-authenticate"] == "Bearer"
         assert "wrong" not in answer.text
-        gateway.gateway.log.flush()
+        gateway.gateway.flush()
         logged = capsys.readouterr().err
         assert '"outcome":"invalid_api_key"' in logged
         assert "wrong" not in logged

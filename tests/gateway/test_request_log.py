@@ -13,7 +13,7 @@ from tests.support.gateway import chat_registry, running
 
 
 async def test_a_line_is_json_with_the_time(tmp_path: Path) -> None:
-    stream = io.StringIO()
+    stream = io.BytesIO()
     log = RequestLog(stream)
     log.write(Entry("r1", "chat", "ok", 200, model="m", ttft=0.25, stream=True))
     log.flush()
@@ -26,7 +26,7 @@ async def test_a_line_is_json_with_the_time(tmp_path: Path) -> None:
 
 
 async def test_lines_are_written_together_and_none_is_lost() -> None:
-    stream = io.StringIO()
+    stream = io.BytesIO()
     log = RequestLog(stream)
     for i in range(AT_ONCE + 1):
         log.write(Entry(f"r{i}", "chat", "ok", 200))
@@ -42,7 +42,7 @@ async def test_a_request_says_who_what_where_and_how_it_ended(
         body = {"model": "m", "messages": [{"role": "user", "content": "a secret prompt"}], "stream": True}
         await gateway.http.post("/v1/chat/completions", json=body, headers={"x-request-id": "mine"})
         await gateway.until_outcome("ok")
-        gateway.gateway.log.flush()
+        gateway.gateway.flush()
         logged = capsys.readouterr().err
         line = next(json.loads(line) for line in logged.splitlines() if '"mine"' in line)
         assert (line["tenant"], line["model"], line["version"], line["outcome"]) == ("development", "m", "v1", "ok")

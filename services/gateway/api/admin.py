@@ -1,5 +1,7 @@
 """The admin port: `/metrics`, `/livez`, `/readyz`. For the cluster and its SREs, never for clients."""
 
+from collections.abc import Callable
+
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
@@ -10,11 +12,13 @@ from services.gateway.policy.drain import Drain
 from services.gateway.routing.fleet import Fleet
 
 
-def admin_app(registry: CollectorRegistry, fleet: Fleet, drain: Drain) -> FastAPI:
+def admin_app(registry: CollectorRegistry, settle: Callable[[], None], fleet: Fleet, drain: Drain) -> FastAPI:
+    """`settle` enters into the metrics what waits to be."""
     app = FastAPI(title="Naru admin", docs_url=None, redoc_url=None, openapi_url=None)
 
     @app.get("/metrics")
     async def metrics(request: Request) -> Response:
+        settle()
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
         return Response(encode(registry), headers={"content-type": content_type})
 

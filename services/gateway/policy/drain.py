@@ -1,6 +1,7 @@
 """Whether new work is still taken: after SIGTERM running calls go on, new ones are refused."""
 
 import asyncio
+import contextlib
 from typing import Protocol
 
 from services.common.errors import Draining
@@ -16,8 +17,8 @@ class Drain:
     def __init__(self, retry_after: int) -> None:
         self._retry_after = retry_after
         self._running: set[Running] = set()
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._idle: asyncio.Event | None = None
+        """Set once the last call is over; there is none before somebody waits for it."""
         self.draining = False
 
     def check(self) -> None:
@@ -27,21 +28,19 @@ class Drain:
 
     def enter(self, call: Running) -> None:
         self._running.add(call)
-        self._idle.clear()
 
     def leave(self, call: Running) -> None:
         self._running.discard(call)
-        if not self._running:
+        if self._idle is not None and not self._running:
             self._idle.set()
 
     async def finish(self, limit: float) -> int:
         """Wait for the running calls, `limit` seconds at most; abort the rest. Returns how many were aborted."""
         self.draining = True
-        try:
-            async with asyncio.timeout(limit):
-                await self._idle.wait()
-        except TimeoutError:
-            pass
+        self._idle = asyncio.Event()
+        if self._running:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._idle.wait(), limit)
         left = list(self._running)
         for call in left:
             call.abort(self._refusal())

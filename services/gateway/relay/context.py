@@ -4,19 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from services.common.errors import NaruError
-from services.gateway.metrics import Metrics, VersionMetrics
+from services.gateway.metrics import Metrics
+from services.gateway.relay.books import Books
 from services.gateway.relay.keepalive import KeepAlive
-from services.gateway.request_log import RequestLog
 from services.gateway.routing.resilience import Resilience
-from services.gateway.upstream.endpoint import Endpoint
 
 
 @dataclass(frozen=True, slots=True)
 class RelayContext:
     metrics: Metrics
-    log: RequestLog
-    instruments: Callable[[str, Endpoint], VersionMetrics]
-    """The instruments of an operation on an endpoint's version."""
+    books: Books
     resilience: Resilience
     keep_alive: KeepAlive
     migrations: int

@@ -22,7 +22,7 @@ class Meter:
     _first_seen: float | None = None
 
     def __init__(self, call: Call) -> None:
-        self._call = call
+        self.call = call
 
     def read(self, reading: Reading) -> None:
         """What one event from the engine says, as it comes in."""
@@ -62,15 +62,15 @@ class Meter:
         """An unstreamed answer was handed over: its first token left with its last."""
         self._first = self._last = self._first_byte = perf_counter()
 
-    def answer(self, outcome: str, *, client_fault: bool = False) -> Answer:
+    def answer(self, outcome: str, ended: float, *, client_fault: bool = False) -> Answer:
         usage, overhead = self.usage, None
         if self.dispatched is not None:
-            overhead = self.dispatched - self._call.received
+            overhead = self.dispatched - self.call.received
             if self._first is not None and self._first_seen is not None:
                 overhead += self._first - self._first_seen
         return Answer(
-            outcome=outcome, client_fault=client_fault, stream=self._call.stream, tenant=self._call.tenant,
-            received=self._call.received, dispatched=self.dispatched, ended=perf_counter(),
-            first_byte=self._first_byte, first_token=self._first if outcome == OK or self._call.stream else None,
+            outcome=outcome, client_fault=client_fault, stream=self.call.stream, tenant=self.call.tenant,
+            received=self.call.received, dispatched=self.dispatched, ended=ended,
+            first_byte=self._first_byte, first_token=self._first if outcome == OK or self.call.stream else None,
             last_token=self._last, input_tokens=usage.input, output_tokens=usage.output, overhead=overhead,
         )  # fmt: skip

@@ -11,6 +11,7 @@ from typing import Protocol
 from services.common.errors import ClientGone, NaruError, NoHealthyEndpoint, UpstreamError, UpstreamTruncated
 from services.gateway.metrics import OK, VersionMetrics
 from services.gateway.relay.bodies import for_model
+from services.gateway.relay.books import Ended
 from services.gateway.relay.call import Call
 from services.gateway.relay.context import RelayContext
 from services.gateway.relay.dialects import Reading, explains
@@ -19,7 +20,6 @@ from services.gateway.relay.meter import Meter
 from services.gateway.relay.mover import Mover, can_move
 from services.gateway.relay.refusal import late_refusal, upstream_error
 from services.gateway.relay.sse import EventSplitter, EventTooLargeError, payload
-from services.gateway.request_log import Entry
 from services.gateway.routing.dispatch import Dispatch
 from services.gateway.upstream.endpoint import Endpoint
 from services.gateway.upstream.exchange import Headers
@@ -344,19 +344,9 @@ class Relay:
         if self._mover is not None:
             self._mover.end()
         self._inflight.value -= 1
-        answer = self._meter.answer(outcome, client_fault=client_fault)
-        endpoint = self._dispatch.endpoint
-        if endpoint is None:
-            self._context.metrics.refused(self._call.operation, outcome, self._call.pool.name)
-        else:
-            self._instruments().record(answer)
-        call, ttft, tpot = self._call, answer.ttft, answer.tpot if self._call.stream else None
-        self._context.log.write(Entry(
-            call.request_id, call.operation, outcome, status, reason, self._dispatch.pool.name,
-            endpoint.version if endpoint else None, endpoint.authority if endpoint else None, call.tenant, call.stream,
-            None if ttft is None else round(ttft, 6), None if tpot is None else round(tpot, 6),
-            round(answer.ended - answer.received, 6),
-            answer.input_tokens, answer.output_tokens,
+        self._context.books.close(Ended(
+            self._meter, outcome, status, reason, client_fault, self._dispatch.pool.name, self._dispatch.endpoint,
+            perf_counter(),
         ))  # fmt: skip
         self._closed(self)
 
@@ -375,4 +365,4 @@ class Relay:
     def _instruments(self) -> VersionMetrics:
         endpoint = self._dispatch.endpoint
         assert endpoint is not None
-        return self._context.instruments(self._call.operation, endpoint)
+        return self._context.books.instruments(self._call.operation, endpoint)

@@ -1,0 +1,76 @@
+"""What became of every call: its metrics and its line in the request log, entered for many calls together.
+
+To enter one call touches much code and data that relaying does not, and pushes that out of the processor's caches; for
+64 calls in a row it costs half as much each.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+
+from services.gateway.metrics import Metrics, VersionMetrics
+from services.gateway.relay.meter import Meter
+from services.gateway.request_log import Entry, RequestLog
+from services.gateway.upstream.endpoint import Endpoint
+
+AT_ONCE = 64
+"""Ended calls after which they are entered without waiting longer."""
+WAIT = 0.05
+"""Seconds one waits at most."""
+
+
+class Ended(msgspec.Struct, gc=False):
+    """A call that is over."""
+
+    meter: Meter
+    outcome: str
+    status: int
+    reason: str | None
+    client_fault: bool
+    model: str
+    """Which answered: the one that was asked for, or a fallback."""
+    endpoint: Endpoint | None
+    at: float
+    """`time.perf_counter()`."""
+
+
+class Books:
+    def __init__(
+        self, metrics: Metrics, log: RequestLog, instruments: Callable[[str, Endpoint], VersionMetrics]
+    ) -> None:
+        """`instruments`: those of an operation on an endpoint's version."""
+        self._metrics, self._log, self.instruments = metrics, log, instruments
+        self._ended: list[Ended] = []
+        self._timer: asyncio.TimerHandle | None = None
+
+    def close(self, ended: Ended) -> None:
+        self._ended.append(ended)
+        if len(self._ended) >= AT_ONCE:
+            self.settle()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(WAIT, self.settle)
+
+    def settle(self) -> None:
+        """Enter every call that is over."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        ended, self._ended = self._ended, []
+        for one in ended:
+            self._enter(one)
+
+    def _enter(self, ended: Ended) -> None:
+        call, endpoint = ended.meter.call, ended.endpoint
+        answer = ended.meter.answer(ended.outcome, ended.at, client_fault=ended.client_fault)
+        if endpoint is None:
+            self._metrics.refused(call.operation, ended.outcome, call.pool.name)
+        else:
+            self.instruments(call.operation, endpoint).record(answer)
+        ttft, tpot = answer.ttft, answer.tpot
+        self._log.write(Entry(
+            call.request_id, call.operation, ended.outcome, ended.status, ended.reason, ended.model,
+            endpoint.version if endpoint else None, endpoint.authority if endpoint else None, call.tenant, call.stream,
+            None if ttft is None else round(ttft, 6), None if tpot is None else round(tpot, 6),
+            round(ended.at - call.received, 6), answer.input_tokens, answer.output_tokens,
+        ))  # fmt: skip

@@ -66,7 +66,7 @@ class Picker:
         for endpoint in self._turns[self._turn]:
             if endpoint.vitals is not None:
                 return None
-            if endpoint.healthy and endpoint.circuit.closed:
+            if endpoint.healthy and (endpoint.circuit.closed or endpoint.circuit.admits()):
                 in_flight = endpoint.in_flight
                 if best is None or in_flight < fewest:
                     best, fewest = endpoint, in_flight

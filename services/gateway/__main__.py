@@ -34,6 +34,8 @@ from services.gateway.api.grpc.server import GrpcError, GrpcServer
 from services.gateway.api.http_edge import HttpEdge
 from services.gateway.api.http_protocol import bounded_protocol, server_options
 from services.gateway.metrics import Metrics, VersionMetrics
+from services.gateway.policy.admission.admissions import Admissions
+from services.gateway.policy.admission.clock import LoopClock
 from services.gateway.policy.drain import Drain
 from services.gateway.policy.gate import Gate
 from services.gateway.policy.keyfile import KeyFileError, development_key
@@ -139,7 +141,8 @@ def relay_context(settings: GatewaySection, metrics: Metrics, log: RequestLog, f
     return RelayContext(
         metrics=metrics, books=Books(metrics, log, instruments),
         resilience=resilience(fleet.registry, settled, upstream, metrics),
-        keep_alive=KeepAlive(settled.comment_interval), migrations=settled.migrations,
+        keep_alive=KeepAlive(settled.comment_interval),
+        admission=Admissions(fleet, metrics, LoopClock()), migrations=settled.migrations,
         migration_text=settled.migration_text, max_answer=upstream.max_answer, max_event=upstream.max_event,
         describe=describe,
     )  # fmt: skip

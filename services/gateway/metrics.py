@@ -125,6 +125,14 @@ class Metrics:
             "naru_slo_requests_total", "Requests by whether they met an objective.", "model", "objective", "met"
         )
         self.inflight = Counts("naru_inflight_requests", "Requests being answered.", ("model",), registry, gauge=True)
+        self.queue_depth = Counts(
+            "naru_queue_depth", "Requests waiting for their turn at a model.", ("model", "priority"), registry,
+            gauge=True,
+        )  # fmt: skip
+        self.shed = counter(
+            "naru_shed_total", "Requests that got no turn, by why: full, displaced, patience, deadline.",
+            "model", "priority", "reason",
+        )  # fmt: skip
         self.mirrored = counter(
             "naru_mirrored_requests_total", "Copies for a shadow version, by how they ended; `skipped`: not sent.",
             "model", "version", "outcome",

@@ -81,12 +81,25 @@ class Version(Section):
         return self
 
 
+class Priority(StrEnum):
+    """How urgent a request is, the most urgent first: that one is served first and shed last."""
+
+    CORE_REACTIVE = "core-reactive"
+    CORE_PROACTIVE = "core-proactive"
+    COMPLEMENTARY_REACTIVE = "complementary-reactive"
+    COMPLEMENTARY_PROACTIVE = "complementary-proactive"
+
+
 class Role(Section):
     """What a model is to its product."""
 
     criticality: Criticality = Criticality.CORE
     trigger: Trigger = Trigger.REACTIVE
     adaptation: Adaptation = Adaptation.STATIC
+
+    @property
+    def priority(self) -> Priority:
+        return Priority(f"{self.criticality}-{self.trigger}")
 
 
 class Slo(Section):
@@ -133,6 +146,27 @@ class Timeouts(Section):
     total: Duration | None = None
 
 
+class Admission(Section):
+    """How many of a model's requests run at once, and how many wait for it. See docs/admission.md."""
+
+    concurrency: int | None = Field(default=None, ge=1)
+    """Requests that run at once, over all endpoints."""
+    per_endpoint: int | None = Field(default=None, ge=1)
+    """Or so many for each healthy endpoint: for vLLM its `--max-num-seqs`."""
+    queue: int | None = Field(default=None, ge=0)
+    """Requests that wait; left out, twice as many as may run."""
+    patience: Duration = 30.0
+    """Seconds a request waits at most; then it is refused."""
+    overflow: bool = False
+    """Whether a request goes to the model's `fallback` where it would be refused here."""
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> Self:
+        if (self.concurrency is None) == (self.per_endpoint is None):
+            raise ValueError("give concurrency or per_endpoint, one of them")
+        return self
+
+
 class Model(Section):
     task: Task
     versions: dict[Name, Version] = Field(min_length=1)
@@ -144,6 +178,8 @@ class Model(Section):
     timeouts: Timeouts = Timeouts()
     fallback: tuple[Name, ...] = ()
     """Models of the same task that answer, in this order, where no endpoint of this one can."""
+    admission: Admission | None = None
+    """Left out, every request is sent at once."""
     hedge: bool | None = None
     """Whether a slow answer is asked for a second time; left out, a core, reactive task model's is."""
 

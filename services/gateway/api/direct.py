@@ -267,7 +267,8 @@ class DirectCall:
         body = parts[0] if len(parts) == 1 else b"".join(parts)
         heading = self._heading
         admitted = Admitted(
-            self._principal, body, perf_counter(), self._request_id, heading.passed, heading.hints
+            self._principal, body, perf_counter(), self._request_id, heading.passed, heading.hints,
+            heading.urgency,
         )  # fmt: skip
         try:
             pool, order = self._surface.prepare(door.gate, admitted.principal, admitted.body)

@@ -2,6 +2,8 @@
 
 import msgspec
 
+from services.gateway.api.urgency import ORDINARY, Urgency
+from services.gateway.policy.deadline import Deadline
 from services.gateway.policy.drain import Drain
 from services.gateway.policy.gate import Gate
 from services.gateway.policy.keyring import Principal
@@ -47,6 +49,9 @@ class Admitted(msgspec.Struct, frozen=True, gc=False):
     passed: tuple[Header, ...] = ()
     """Of `FORWARDED`, what the client sent."""
     hints: Hints = ANYWHERE
+    urgency: Urgency = ORDINARY
+    due: float | None = None
+    """`time.perf_counter()` at the transport's own deadline."""
 
 
 class Door:
@@ -61,8 +66,12 @@ class Door:
         return self.gate.enter(key)
 
     def call(self, admitted: Admitted, pool: ModelPool, order: Order) -> Call:
-        """Raises UnknownVersion."""
-        hints = admitted.hints
+        """Raises UnknownVersion, InvalidField."""
+        hints, principal = admitted.hints, admitted.principal
+        priority, due = principal.priority, admitted.due
+        if admitted.urgency is not ORDINARY:
+            priority = admitted.urgency.lowered(priority or pool.role.priority)
+            due = sooner(due, admitted.urgency.due(admitted.received))
         if hints.version is not None:
             pool.check(hints)
         if order.prompt and len(order.body) > BLOCK:
@@ -72,14 +81,20 @@ class Door:
             head=b"%b%bx-request-id: %b\r\n" % (
                 self._fixed, lines(admitted.passed) if admitted.passed else b"", admitted.request_id.encode()
             ),
-            stream=order.stream, hide_usage=order.hide_usage, tenant=admitted.principal.tenant,
+            stream=order.stream, hide_usage=order.hide_usage, tenant=principal.tenant,
             request_id=admitted.request_id, received=admitted.received, hints=hints,
-            fallbacks=self.gate.fallbacks(admitted.principal, pool) if pool.falls_back else (),
+            fallbacks=self.gate.fallbacks(principal, pool) if pool.falls_back else (),
+            weight=principal.weight, priority=priority, due=due,
         )  # fmt: skip
 
     def open(self, call: Call, carrier: Carrier) -> Relay:
         """The call's relay, which drain waits for from now on; whoever owns the carrier then calls `begin`."""
-        relay = Relay(call, carrier, self._context, self._drain.leave)
+        if call.due is None:
+            relay = Relay(call, carrier, self._context, self._drain.leave)
+        else:
+            deadline = Deadline(call.due, self._drain.leave)
+            relay = Relay(call, carrier, self._context, deadline.closed)
+            deadline.watch(relay)
         self._drain.enter(relay)
         if call.pool.shadows:
             self._mirror.copy(call)
@@ -94,3 +109,7 @@ class Door:
             return await gathered.answer
         finally:
             relay.leave()
+
+
+def sooner(one: float | None, other: float | None) -> float | None:
+    return min((due for due in (one, other) if due is not None), default=None)

@@ -6,13 +6,14 @@ import msgspec
 
 from services.gateway.api.door import FORWARDED
 from services.gateway.api.request_id import sane
+from services.gateway.api.urgency import ORDINARY, URGENCY_HEADERS, Urgency, read_urgency
 from services.gateway.routing.hints import ANYWHERE, HINT_HEADERS, Hints, read_hints
 from services.gateway.upstream.request import Header
 
 _MEANINGS = {
     b"authorization": "bearer", b"x-api-key": "api key", b"x-request-id": "request id", b"expect": "expect",
     b"content-length": "length",
-    **dict.fromkeys(FORWARDED, "passed"), **dict.fromkeys(HINT_HEADERS, "hint"),
+    **dict.fromkeys(FORWARDED, "passed"), **dict.fromkeys(HINT_HEADERS | URGENCY_HEADERS, "rare"),
 }  # fmt: skip
 
 
@@ -28,13 +29,14 @@ class Heading(msgspec.Struct, frozen=True, gc=False):
     """Of the body, in bytes; 0 where it comes in chunks."""
     expects: bool
     """The client waits for `100 Continue` (RFC 9110, 10.1.1)."""
+    urgency: Urgency
 
 
 def read_heading(headers: Iterable[Header]) -> Heading:
     """`headers` with their names in lower case; of a name that comes twice the first counts."""
     bearer = api_key = request_id = None
     length, expects = 0, False
-    passed, hinted = [], []
+    passed, rare = [], []
     for header in headers:
         meaning = _MEANINGS.get(header[0])
         if meaning is None:
@@ -54,8 +56,9 @@ def read_heading(headers: Iterable[Header]) -> Heading:
         elif meaning == "expect":
             expects = header[1].lower() == b"100-continue"
         else:
-            hinted.append(header)
+            rare.append(header)
     # An empty bearer is none.
     return Heading(
-        bearer or api_key, request_id, tuple(passed), read_hints(hinted) if hinted else ANYWHERE, length, expects
-    )
+        bearer or api_key, request_id, tuple(passed), read_hints(rare) if rare else ANYWHERE, length, expects,
+        read_urgency(rare) if rare else ORDINARY,
+    )  # fmt: skip

@@ -31,7 +31,9 @@ class HttpEdge:
         principal = self.door.enter(heading.key)
         body = await read_body(request, self._settings)
         request_id = request.scope["state"]["request_id"]
-        return Admitted(principal, body, perf_counter(), request_id, heading.passed, heading.hints)
+        return Admitted(
+            principal, body, perf_counter(), request_id, heading.passed, heading.hints, heading.urgency
+        )  # fmt: skip
 
     def relay(self, admitted: Admitted, pool: ModelPool, order: Order) -> Response:
         """The response that brings the endpoint's answer."""

@@ -14,6 +14,7 @@ import yaml
 from pydantic import Field, StringConstraints, ValidationError, model_validator
 
 from services.common.settings import Section
+from services.gateway.registry import Priority
 
 Name = Annotated[str, StringConstraints(pattern=r"^[\w.@:-]{1,64}$")]
 """Of a key or a tenant; it stands in metrics, logs and paths."""
@@ -55,8 +56,8 @@ class Key(Quota):
     """Hex SHA-256 of the key."""
     models: frozenset[str] | None = None
     """The models this key may use; all of them where left out."""
-    priority: str | None = None
-    """The class of its requests; a model's own where left out."""
+    priority: Priority | None = None
+    """The most urgent class of its requests; left out, as each model's role says."""
 
 
 class KeyFile(Section):

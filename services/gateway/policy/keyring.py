@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from services.gateway.policy.keyfile import Key, Quota, Tenant
+from services.gateway.registry import Priority
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Principal:
     tenant: str
     key: str
     models: frozenset[str] | None
-    priority: str | None = None
+    priority: Priority | None = None
     """The class of its requests; the model's own where None."""
     weight: float = 1.0
     """The tenant's share of a busy model, relative to the others'."""

@@ -2,6 +2,7 @@
 
 import msgspec
 
+from services.gateway.registry import Priority
 from services.gateway.relay.dialects import Dialect
 from services.gateway.routing.fleet import ModelPool
 from services.gateway.routing.hints import ANYWHERE, Hints
@@ -27,3 +28,9 @@ class Call(msgspec.Struct, frozen=True, gc=False):
     hints: Hints = ANYWHERE
     fallbacks: tuple[ModelPool, ...] = ()
     """Models that may answer, in this order, where no endpoint of `pool` can."""
+    weight: float = 1.0
+    """The tenant's share of a busy model, relative to the others'."""
+    priority: Priority | None = None
+    """None: as the model's role says."""
+    due: float | None = None
+    """`time.perf_counter()` when the answer is of no use any more, where the client said so."""

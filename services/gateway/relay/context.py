@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from services.common.errors import NaruError
 from services.gateway.metrics import Metrics
+from services.gateway.relay.admission import Admission
 from services.gateway.relay.books import Books
 from services.gateway.relay.keepalive import KeepAlive
 from services.gateway.routing.resilience import Resilience
@@ -16,6 +17,7 @@ class RelayContext:
     books: Books
     resilience: Resilience
     keep_alive: KeepAlive
+    admission: Admission
     migrations: int
     """Times one stream may be continued elsewhere."""
     migration_text: int

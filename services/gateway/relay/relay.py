@@ -10,6 +10,7 @@ from typing import Protocol
 
 from services.common.errors import ClientGone, NaruError, NoHealthyEndpoint, UpstreamError, UpstreamTruncated
 from services.gateway.metrics import OK, VersionMetrics
+from services.gateway.relay.admission import UNLIMITED, Place
 from services.gateway.relay.bodies import for_model
 from services.gateway.relay.books import Ended
 from services.gateway.relay.call import Call
@@ -73,6 +74,7 @@ class Relay:
     """Some content of the endpoint's did."""
     _size = 0
     _ending: tuple[str, int, bool] | None = None
+    _place: Place = UNLIMITED
     over = False
     _headers: Headers
     _parts: list[bytes]
@@ -92,6 +94,16 @@ class Relay:
         self._inflight.value += 1
         if self._call.stream:
             self._context.keep_alive.enter(self)
+        try:
+            place = self._place = self._context.admission.enter(self._call, self)
+        except NaruError as error:
+            self._fail(error)
+            return
+        if place.running:
+            self.proceed()
+
+    def proceed(self) -> None:
+        """The call may run."""
         try:
             self._dispatch.start()
         except NoHealthyEndpoint as error:
@@ -323,6 +335,8 @@ class Relay:
             self._close(outcome, self._status, client_fault=client_fault)
         else:
             self._ending = (outcome, self._status, client_fault)
+            self._place.leave()  # the engine is free, however slowly the client reads
+            self._place = UNLIMITED
 
     def _fail(self, error: NaruError, outcome: str | None = None) -> None:
         if self.over:
@@ -340,6 +354,7 @@ class Relay:
         self.over = True
         if self._call.stream:
             self._context.keep_alive.leave(self)
+        self._place.leave()
         self._dispatch.end()
         if self._mover is not None:
             self._mover.end()

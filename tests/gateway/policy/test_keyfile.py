@@ -22,13 +22,13 @@ def path(tmp_path: Path) -> Path:
 def test_a_key_file(path: Path) -> None:
     path.write_text(f"""
 keys:
-- {{name: a, tenant: shop, sha256: {DIGEST}, models: [m], priority: batch, requests_per_minute: 60}}
+- {{name: a, tenant: shop, sha256: {DIGEST}, models: [m], priority: core-proactive, requests_per_minute: 60}}
 tenants:
   shop: {{weight: 3, tokens_per_day: 1000}}
 """)
     file = load_keys(path)
     principal = Authenticator(Keyring(file.keys, file.tenants)).authenticate("sk-a")
-    assert (principal.tenant, principal.priority, principal.weight) == ("shop", "batch", 3)
+    assert (principal.tenant, principal.priority, principal.weight) == ("shop", "core-proactive", 3)
     assert principal.may_use("m")
     assert not principal.may_use("n")
     key, tenant = principal.scopes

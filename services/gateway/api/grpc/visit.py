@@ -8,10 +8,11 @@ from typing import Any, NoReturn, Protocol, TypeAlias
 
 import grpc
 
-from services.common.errors import DeadlineExceeded, NaruError
+from services.common.errors import NaruError
 from services.gateway.api.door import Admitted, Door, Order
 from services.gateway.api.grpc import status
 from services.gateway.api.heading import read_heading
+from services.gateway.policy.deadline import pass_over
 from services.gateway.policy.gate import Gate
 from services.gateway.policy.keyring import Principal
 from services.gateway.relay.call import Call
@@ -22,6 +23,8 @@ from services.gateway.upstream.exchange import Headers
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 NARU = b"x-naru-"
+SLACK, COARSE = 0.05, 0.01
+"""On the wire a deadline is rounded up, to a hundredth at the coarsest: a client's own clock rings so much earlier."""
 
 
 class Surface(Protocol):
@@ -47,7 +50,11 @@ class Visit:
         """Raises Draining, Unauthenticated."""
         heading = self._heading
         principal = self.door.enter(heading.key)
-        return Admitted(principal, b"", self.received, self.request_id, heading.passed, heading.hints)
+        remaining = self.context.time_remaining()
+        return Admitted(
+            principal, b"", self.received, self.request_id, heading.passed, heading.hints, heading.urgency,
+            None if remaining is None else perf_counter() + remaining,
+        )  # fmt: skip
 
     async def ask(self, surface: Surface, body: Callable[[], bytes]) -> Whole:
         """A surface's whole answer. Raises NaruError, in the engine's words where the engine itself refused."""
@@ -77,16 +84,15 @@ class Visit:
         """
         relay = self.door.open(call, carrier)
         self.counted = True
-        deadline = Deadline(self.context.time_remaining(), relay)
         try:
             yield relay
         except asyncio.CancelledError:
-            deadline.blame()
+            if call.due is not None and call.due - perf_counter() < SLACK + COARSE * (call.due - call.received):
+                pass_over(relay)  # that is why
             raise
         finally:
             relay.leave()
             self.name(relay.headers())
-            deadline.cancel()
 
     def name(self, headers: Headers) -> None:
         """Remember which model, version and endpoint answered."""
@@ -101,27 +107,3 @@ class Visit:
         trailing: list[tuple[str, str | bytes]] = [*self.metadata(), (status.DETAILS, status.details(error))]
         await self.context.abort(status.code(error), error.message, tuple(trailing))
         raise AssertionError("abort always raises")
-
-
-class Deadline:
-    """Ends a call when its client's own deadline has passed."""
-
-    def __init__(self, remaining: float | None, relay: Relay) -> None:
-        """`remaining`: seconds; None where the client set no deadline."""
-        self._relay = relay
-        self._loop = asyncio.get_running_loop()
-        self._timer = None if remaining is None else self._loop.call_later(remaining, self._passed)
-        # On the wire a timeout is rounded up, to a hundredth at the coarsest: a client's own clock rings that early.
-        self._slack = 0.05 + 0.01 * (remaining or 0.0)
-
-    def blame(self) -> None:
-        """The RPC was cancelled: where its deadline is as good as past, that is why."""
-        if self._timer is not None and self._timer.when() - self._loop.time() < self._slack:
-            self._passed()
-
-    def cancel(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _passed(self) -> None:
-        self._relay.abort(DeadlineExceeded("the call's deadline passed before its answer was complete"))

@@ -1,0 +1,167 @@
+"""Admission to one model: so many run, so many wait, the rest is refused at once.
+
+Whoever leaves starts the next one: nothing polls, and a request that meets a free place costs a count and a look at the
+clock, no object, task or timer.
+"""
+
+from functools import partial
+from math import inf
+
+from services.common.errors import DeadlineExceeded, Saturated
+from services.gateway.metrics import Metrics
+from services.gateway.policy.admission.clock import Clock
+from services.gateway.policy.admission.queue import CLASSES, RANKS, Queue
+from services.gateway.policy.admission.rates import Drains, Service
+from services.gateway.policy.admission.ticket import Ticket, identity
+from services.gateway.registry import Admission
+from services.gateway.relay.admission import Applicant, Place
+from services.gateway.relay.call import Call
+from services.gateway.routing.fleet import ModelPool
+
+RECOUNT = 0.25
+"""Seconds for which the number of healthy endpoints is taken as known."""
+STARVED = 0.05
+"""A class that gets less than this share of the model is told to return when the others may be done."""
+STARVED_RETURN = 60.0
+"""Seconds until then."""
+PACE = 0.9
+"""Of what a class gets, the share that is promised to those told to return."""
+
+
+class ModelAdmission:
+    """It is the place, too, of every call that did not have to wait."""
+
+    running = True
+
+    def __init__(self, pool: ModelPool, settings: Admission, clock: Clock, metrics: Metrics) -> None:
+        self._pool, self._settings, self._clock = pool, settings, clock
+        self._now = clock.now
+        now = clock.now()
+        self._service = Service(now)
+        self._drains = Drains(len(CLASSES), now)
+        self._queue = Queue()
+        self._rank = RANKS[pool.role.priority]
+        self._depth = [metrics.queue_depth.labels(pool.name, priority) for priority in CLASSES]
+        self._shed = metrics.shed
+        self._limit, self._counted = settings.concurrency or 0, inf if settings.concurrency else -inf
+
+    # from the relays
+
+    def enter(self, call: Call, applicant: Applicant) -> Place:
+        """Raises Saturated, DeadlineExceeded."""
+        now = self._now()
+        if now - self._counted > RECOUNT:
+            self._count(now)
+        service = self._service
+        if service.running < self._limit and not self._queue.length:
+            service.begin(now)
+            return self
+        return self._wait(call, applicant, now)
+
+    def leave(self) -> None:
+        """A call that did not have to wait is over."""
+        now = self._now()
+        self._service.end(now)
+        if self._queue.length:
+            self._start_waiting(now)
+
+    # from the tickets
+
+    def withdraw(self, ticket: Ticket) -> None:
+        self._remove(ticket)
+
+    def vacate(self, ticket: Ticket) -> None:
+        ticket.flow.debt += self._now() - ticket.began - ticket.charged
+        self.leave()
+
+    # the queue
+
+    @property
+    def _bound(self) -> int:
+        return 2 * self._limit if self._settings.queue is None else self._settings.queue
+
+    def _count(self, now: float) -> None:
+        """How many may run. With no healthy endpoint a request is not kept waiting for its 503."""
+        shadows = self._pool.shadows
+        healthy = sum(endpoint.healthy for endpoint in self._pool.endpoints if endpoint.version not in shadows)
+        self._limit, self._counted = (self._settings.per_endpoint or 1) * max(1, healthy), now
+
+    def _wait(self, call: Call, applicant: Applicant, now: float) -> Ticket:
+        rank = self._rank if call.priority is None else RANKS[call.priority]
+        flow, key = self._queue.flow(rank, call.tenant, call.weight), identity(call)
+        came = flow.returns.redeem(key, now)
+        ticket = Ticket(self, applicant, flow, key, now if came is None else came)
+        self._check_hope(call, ticket, now)
+        if self._queue.length >= self._bound:
+            self._make_room(ticket, returned=came is not None)
+        if not self._queue.length:
+            self._drains.resume(now)
+        self._queue.push(ticket)
+        self._depth[rank].value += 1
+        ticket.timer = self._clock.later(self._settings.patience, partial(self._expire, ticket))
+        self._start_waiting(now)
+        return ticket
+
+    def _check_hope(self, call: Call, ticket: Ticket, now: float) -> None:
+        """Raises DeadlineExceeded, Saturated where it would wait in vain even if nothing more urgent came."""
+        if not self._service.known:
+            return
+        took = self._service.seconds(now)
+        wait = (self._queue.ahead(ticket.flow) + 1) * took / self._limit
+        if call.due is not None and now + wait + took > call.due:
+            self._count_shed(ticket, "deadline")
+            raise DeadlineExceeded(f"the deadline is too near: about {wait:.1f} s of waiting and {took:.1f} s of work")
+        if wait > self._settings.patience:
+            raise self._refusal(ticket, "patience", "too many requests wait before this one")
+
+    def _make_room(self, ticket: Ticket, *, returned: bool) -> None:
+        """Raises Saturated."""
+        rival = self._queue.rival(ticket, returned=returned)
+        if rival is None:
+            raise self._refusal(ticket, "full", "as many requests wait as may")
+        self._remove(rival)
+        self._clock.soon(
+            partial(rival.refuse(), self._refusal(rival, "displaced", "a more urgent request took its place"))
+        )
+
+    def _expire(self, ticket: Ticket) -> None:
+        self._remove(ticket)
+        ticket.refuse()(self._refusal(ticket, "patience", f"it waited {self._settings.patience:g} s in vain"))
+
+    def _start_waiting(self, now: float) -> None:
+        if now - self._counted > RECOUNT:
+            self._count(now)
+        queue, service = self._queue, self._service
+        while queue.length and service.running < self._limit:
+            charged = service.seconds(now)
+            ticket = queue.pop(charged)
+            self._depth[ticket.flow.rank].value -= 1
+            self._drains.dispatched(ticket.flow.rank, now)
+            service.begin(now)
+            ticket.dispatch(now, charged)
+            self._clock.soon(ticket.go)
+
+    def _remove(self, ticket: Ticket) -> None:
+        self._queue.remove(ticket)
+        self._depth[ticket.flow.rank].value -= 1
+
+    # refusals
+
+    def _refusal(self, ticket: Ticket, reason: str, why: str) -> Saturated:
+        self._count_shed(ticket, reason)
+        after = self._return(ticket)
+        return Saturated(f"model {self._pool.name!r} is busy: {why}; try again in {after} s", retry_after=after)
+
+    def _count_shed(self, ticket: Ticket, reason: str) -> None:
+        self._shed.labels(self._pool.name, CLASSES[ticket.flow.rank], reason).value += 1
+
+    def _return(self, ticket: Ticket) -> int:
+        """Seconds after which it will be taken, as far as the last seconds tell."""
+        now, flow = self._now(), ticket.flow
+        rate = self._limit / self._service.seconds(now)
+        left, earliest = rate - self._drains.above(flow.rank, now), now
+        if left < STARVED * rate:
+            left, earliest = rate / len(CLASSES), now + STARVED_RETURN
+        pace = PACE * left * self._queue.share(flow)
+        # That nobody leaves within twice the mean time between two is rare enough.
+        return flow.returns.promise(ticket.key, ticket.came, now, earliest + 2 / left, pace)

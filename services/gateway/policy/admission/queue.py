@@ -1,0 +1,81 @@
+"""Who waits for one model: four classes, served strictly in their order, and shed strictly against it."""
+
+from operator import attrgetter
+
+from services.gateway.policy.admission.fairshare import FairShare, Flow
+from services.gateway.policy.admission.ticket import Ticket
+from services.gateway.registry import Priority
+
+CLASSES = tuple(Priority)
+"""The most urgent first; a class's rank is its index."""
+RANKS = {priority: rank for rank, priority in enumerate(CLASSES)}
+
+
+class Queue:
+    def __init__(self) -> None:
+        self._classes = tuple(FairShare() for _ in CLASSES)
+        self._flows: tuple[dict[str, Flow], ...] = tuple({} for _ in CLASSES)
+        """By tenant: as many as the key file has."""
+        self.length = 0
+
+    def flow(self, rank: int, tenant: str, weight: float) -> Flow:
+        flow = self._flows[rank].get(tenant)
+        if flow is None:
+            flow = self._flows[rank][tenant] = Flow(rank)
+        flow.weight = weight
+        return flow
+
+    def push(self, ticket: Ticket) -> None:
+        self._classes[ticket.flow.rank].push(ticket)
+        self.length += 1
+
+    def pop(self, cost: float) -> Ticket:
+        """The next one, charged so many seconds. Raises StopIteration where nobody waits."""
+        ticket = next(waiting for waiting in self._classes if waiting.length).pop(cost)
+        self.length -= 1
+        return ticket
+
+    def remove(self, ticket: Ticket) -> None:
+        self._classes[ticket.flow.rank].remove(ticket)
+        self.length -= 1
+
+    def ahead(self, flow: Flow) -> float:
+        """About how many of those that wait go before a further request of this flow."""
+        return sum(waiting.length for waiting in self._classes[: flow.rank]) + self._classes[flow.rank].ahead(flow)
+
+    def share(self, flow: Flow) -> float:
+        """The flow's part of what its class gets, among the tenants that ask or were told to return."""
+        flows = self._flows[flow.rank].values()
+        return flow.weight / sum(other.weight for other in flows if other is flow or other.waiting or other.returns)
+
+    def rival(self, ticket: Ticket, *, returned: bool) -> Ticket | None:
+        """Who gives way to this one in a full queue; None where nobody does.
+
+        The newest of the least urgent class does. Within a class it is the newest of the tenant with most waiting for
+        its weight, if that is more than this one's tenant would have. Who returns as told goes before those that came
+        since.
+        """
+        for waiting in reversed(self._classes[ticket.flow.rank + 1 :]):
+            fattest = waiting.fattest()
+            if fattest is not None:
+                return fattest.newest()
+        flow, fattest = ticket.flow, self._classes[ticket.flow.rank].fattest()
+        if fattest is not None and fattest is not flow and fattest.load > (len(flow.waiting) + 1) / flow.weight:
+            return fattest.newest()
+        return self._later(ticket) if returned else None
+
+    def _later(self, ticket: Ticket) -> Ticket | None:
+        """The newest of those that came after this one: of its tenant's, else of the tenant's with most waiting."""
+        flow = ticket.flow
+        fattest = self._classes[flow.rank].fattest()
+        others = (
+            fattest.waiting if fattest is not None and fattest.load >= (len(flow.waiting) + 1) / flow.weight else ()
+        )
+        for waiting in (flow.waiting, others):
+            later = max(waiting, key=_CAME, default=None)
+            if later is not None and later.came > ticket.came:
+                return later
+        return None
+
+
+_CAME = attrgetter("came")

@@ -1,0 +1,69 @@
+"""When refused requests are told to come back, so that each one that does finds its place.
+
+Everybody told the same second would come at once and be refused again. So each gets a time of its own, at the pace at
+which such requests are served, and keeps its place in line: at its return it counts as having come when it first did.
+"""
+
+from collections import deque
+from math import ceil
+
+LONGEST = 300
+"""Seconds no `Retry-After` exceeds; what would have to wait longer is promised nothing."""
+MOST = 10_000
+"""Returns that are expected at once."""
+GRACE = 10.0
+"""Seconds by which a client may be late."""
+LEAST_KEPT = 0.05
+"""Share of clients that are taken to return, however few did."""
+
+
+class Returns:
+    """Of one tenant's requests in one class. `key` tells requests apart: the same request has the same one."""
+
+    __slots__ = ("_kept", "_last", "_order", "_outstanding")
+
+    def __init__(self) -> None:
+        self._last = 0.0
+        self._kept = 1.0
+        """Of those told to return, the share that does: clients that give up need no place."""
+        self._order: deque[tuple[float, int]] = deque()
+        self._outstanding: dict[int, list[tuple[float, float]]] = {}
+        """When each may return, and when it first came."""
+
+    def __bool__(self) -> bool:
+        return bool(self._outstanding)
+
+    def promise(self, key: int, came: float, now: float, earliest: float, pace: float) -> int:
+        """Seconds after which a request that first came then may return; `pace` is how many may in a second."""
+        self._forget(now)
+        at = max(earliest, self._last + self._kept / pace)
+        after = max(1, ceil(at - now))
+        if after > LONGEST or len(self._order) >= MOST:
+            return LONGEST
+        self._last = at
+        self._order.append((now + after, key))
+        self._outstanding.setdefault(key, []).append((now + after, came))
+        return after
+
+    def redeem(self, key: int, now: float) -> float | None:
+        """When this request first came, if it was told to return about now."""
+        self._forget(now)
+        expected = self._outstanding.get(key)
+        if expected is None or expected[0][0] > now:
+            return None
+        _, came = expected.pop(0)
+        if not expected:
+            del self._outstanding[key]
+        return came
+
+    def _forget(self, now: float) -> None:
+        order = self._order
+        while order and order[0][0] + GRACE < now:
+            due, key = order.popleft()
+            expected = self._outstanding.get(key)
+            missed = expected is not None and expected[0][0] <= due
+            if expected is not None and missed:
+                del expected[0]
+                if not expected:
+                    del self._outstanding[key]
+            self._kept = max(LEAST_KEPT, self._kept + ((not missed) - self._kept) / 16)

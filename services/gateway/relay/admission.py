@@ -1,0 +1,47 @@
+"""What the relay needs of admission: when a call's turn has come, and whom to tell that it is over."""
+
+from typing import Protocol
+
+from services.common.errors import NaruError
+from services.gateway.relay.call import Call
+
+
+class Applicant(Protocol):
+    """Who asks to be admitted: a relay."""
+
+    def proceed(self) -> None:
+        """Its turn has come."""
+
+    def abort(self, error: NaruError) -> None:
+        """It waits no longer, and is refused."""
+
+
+class Place(Protocol):
+    """A call's place among those that run or wait."""
+
+    @property
+    def running(self) -> bool:
+        """Whether the call may go on at once; else `proceed` or `abort` will be called."""
+
+    def leave(self) -> None:
+        """The call is over, or its client has gone. Called once."""
+
+
+class Admission(Protocol):
+    def enter(self, call: Call, applicant: Applicant) -> Place:
+        """Raises Saturated, DeadlineExceeded."""
+
+
+class Unlimited:
+    """The place, and the admission, where nothing is limited."""
+
+    running = True
+
+    def enter(self, call: Call, applicant: Applicant) -> Place:  # noqa: ARG002 - an admission's signature
+        return self
+
+    def leave(self) -> None:
+        pass
+
+
+UNLIMITED = Unlimited()

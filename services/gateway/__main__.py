@@ -34,6 +34,7 @@ from services.gateway.api.grpc.server import GrpcError, GrpcServer
 from services.gateway.api.http_edge import HttpEdge
 from services.gateway.api.http_protocol import bounded_protocol, server_options
 from services.gateway.metrics import Metrics, VersionMetrics
+from services.gateway.policy.accounts import Accounts, accounts
 from services.gateway.policy.admission.admissions import Admissions
 from services.gateway.policy.admission.clock import LoopClock
 from services.gateway.policy.drain import Drain
@@ -66,6 +67,7 @@ class Gateway:
     health: HealthChecker
     scraper: Scraper
     keys: KeySource
+    accounts: Accounts
     mirror: Mirror
     drain: Drain
     metrics: Metrics
@@ -81,6 +83,7 @@ class Gateway:
         """Keep what is known of the endpoints and the keys fresh, and the metrics small, for ever."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.keys.watch())
+            group.create_task(self.accounts.run())
             group.create_task(self.health.run())
             group.create_task(self.scraper.run())
             group.create_task(self.metrics.keep_folded())
@@ -99,7 +102,8 @@ def build(settings: GatewaySection, keys: KeySource, seed: int | None = None) ->
     for endpoint in fleet.endpoints():
         metrics.watch(endpoint)
     drain = Drain(settings.drain.retry_after)
-    gate = Gate(drain, keys.authenticator, fleet)
+    kept = accounts(settings, lambda endpoint: fleet.registry.price(endpoint.model, endpoint.version), metrics)
+    gate = Gate(drain, keys.authenticator, fleet, kept.quotas)
     key = settings.upstream.api_key.get_secret_value() if settings.upstream.api_key else None
     context = relay_context(settings, metrics, log, fleet)
     mirror = Mirror(context, settings.routing.mirrored, draw)
@@ -121,6 +125,7 @@ def build(settings: GatewaySection, keys: KeySource, seed: int | None = None) ->
         health=HealthChecker(fleet.endpoints(), settings.upstream.health_interval, settings.upstream.health_timeout),
         scraper=Scraper(fleet.compared(), settings.routing.scrape_interval, settings.routing.scrape_stale),
         keys=keys,
+        accounts=kept,
         mirror=mirror,
         drain=drain,
         metrics=metrics,
@@ -173,6 +178,7 @@ async def serve(gateway: Gateway, settings: GatewaySection) -> None:
     stopping.cancel()
     await asyncio.gather(*servers)
     gateway.flush()
+    await gateway.accounts.close()
 
 
 async def _drain(gateway: Gateway, settings: GatewaySection) -> None:

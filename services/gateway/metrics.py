@@ -121,6 +121,18 @@ class Metrics:
             "naru_requests_total", "Requests by how they ended.", "operation", "model", "version", "outcome"
         )
         self.tokens = counter("naru_tokens_total", "Tokens by who used them.", "model", "version", "tenant", "type")
+        self.estimated_tokens = counter(
+            "naru_estimated_tokens_total",
+            "Tokens charged to who used them without the engine's word: its answer broke off before it said.",
+            "model", "version", "tenant",
+        )  # fmt: skip
+        self.cost = counter(
+            "naru_cost_total", "What was used, at the registry's prices.", "model", "version", "tenant", "currency"
+        )
+        self.quota_refusals = counter(
+            "naru_quota_refusals_total", "Requests refused for a limit of the key's or its tenant's.",
+            "tenant", "scope", "limit",
+        )  # fmt: skip
         self.slo = counter(
             "naru_slo_requests_total", "Requests by whether they met an objective.", "model", "objective", "met"
         )

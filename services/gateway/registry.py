@@ -27,6 +27,10 @@ class Task(StrEnum):
     RECOMMENDATION = "recommendation"
 
 
+TOKENS = frozenset({Task.CHAT, Task.EMBEDDING})
+"""Tasks whose engines count tokens."""
+
+
 class Criticality(StrEnum):
     CORE = "core"
     COMPLEMENTARY = "complementary"
@@ -66,6 +70,28 @@ Duration = Annotated[float, BeforeValidator(seconds), Field(gt=0)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:-]{0,127}$")]
 
 
+class Price(Section):
+    """What using a model costs."""
+
+    input: float = Field(default=0.0, ge=0)
+    """For a million tokens in."""
+    output: float = Field(default=0.0, ge=0)
+    """For a million tokens out."""
+    request: float = Field(default=0.0, ge=0)
+    """For each request that got its answer."""
+    currency: str = Field(default="USD", pattern=r"^[A-Za-z]{1,16}$")
+    """The word that stands beside the amounts; nothing is converted."""
+
+    def of(self, input_tokens: int, output_tokens: int, answers: int) -> float:
+        return (input_tokens * self.input + output_tokens * self.output) / 1e6 + answers * self.request
+
+    @model_validator(mode="after")
+    def _some_price(self) -> Self:
+        if not (self.input or self.output or self.request):
+            raise ValueError("give input, output or request; leave the price out where the model costs nothing")
+        return self
+
+
 class Version(Section):
     endpoints: tuple[Annotated[str, AfterValidator(_endpoint)], ...] = Field(min_length=1)
     """Where this version answers: `http://host:port` each."""
@@ -73,6 +99,8 @@ class Version(Section):
     """This version's share of the traffic, relative to the other versions' weights."""
     mirror: float = Field(default=0, ge=0, le=100)
     """Percent of the model's requests that this version gets a copy of; its answers are dropped and measured."""
+    price: Price | None = None
+    """This version's, where it is not the model's."""
 
     @model_validator(mode="after")
     def _a_shadow_answers_nobody(self) -> Self:
@@ -172,6 +200,8 @@ class Model(Section):
     versions: dict[Name, Version] = Field(min_length=1)
     role: Role = Role()
     slo: Slo = Slo()
+    price: Price | None = None
+    """What tenants are charged; left out, nothing."""
     adapters: tuple[Name, ...] = ()
     """LoRA adapters of this model that its engines serve; each may be asked for by its name, like a model."""
     routing: Routing = Routing()
@@ -197,6 +227,13 @@ class Model(Section):
     def _chat_is_never_hedged(self) -> Self:
         if self.hedge and self.task is Task.CHAT:
             raise ValueError("hedge: a chat answer is never asked for twice")
+        return self
+
+    @model_validator(mode="after")
+    def _a_task_model_is_priced_per_request(self) -> Self:
+        prices = (self.price, *(version.price for version in self.versions.values()))
+        if self.task not in TOKENS and any(price and (price.input or price.output) for price in prices):
+            raise ValueError(f"price: a {self.task} model counts no tokens; give its price per request")
         return self
 
     @model_validator(mode="after")
@@ -239,6 +276,10 @@ class Registry(Section):
                 reached.add(step)
                 ahead += self.models[step].fallback if step in self.models else ()
         return reached
+
+    def price(self, model: str, version: str) -> Price | None:
+        found = self.models[model]
+        return found.versions[version].price or found.price
 
     def default(self, task: Task) -> str | None:
         """The first model of a task: what a request that names none gets."""

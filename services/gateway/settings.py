@@ -145,6 +145,15 @@ class KeySettings(Section):
     """YAML file of API keys, each stored as the hex SHA-256 of the key."""
 
 
+class UsageSettings(Section):
+    folder: Path | None = None
+    """Folder in which usage is kept, one file a day; without it, it lasts as long as the process."""
+    days: int = Field(default=90, ge=1)
+    """Days that usage is kept, today included."""
+    interval: float = Field(default=2.0, gt=0)
+    """Seconds between two times that new usage is written down."""
+
+
 class DrainSettings(Section):
     timeout: float = Field(default=30.0, ge=0)
     """Seconds running requests may go on after SIGTERM."""
@@ -164,6 +173,7 @@ class GatewaySection(Section):
     routing: RoutingSettings = RoutingSettings()
     resilience: ResilienceSettings = ResilienceSettings()
     keys: KeySettings = KeySettings()
+    usage: UsageSettings = UsageSettings()
     drain: DrainSettings = DrainSettings()
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     """Least level that is logged."""

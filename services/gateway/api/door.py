@@ -85,6 +85,7 @@ class Door:
             request_id=admitted.request_id, received=admitted.received, hints=hints,
             fallbacks=self.gate.fallbacks(principal, pool) if pool.falls_back else (),
             weight=principal.weight, priority=priority, due=due,
+            account=self.gate.quotas.account(principal, len(order.body), stream=order.stream),
         )  # fmt: skip
 
     def open(self, call: Call, carrier: Carrier) -> Relay:

@@ -4,6 +4,7 @@ from services.common.errors import PermissionDenied, UnknownModel
 from services.gateway.policy.authenticate import Authenticator
 from services.gateway.policy.drain import Drain
 from services.gateway.policy.keyring import Principal
+from services.gateway.policy.quota import Quotas
 from services.gateway.registry import Task
 from services.gateway.routing.fleet import Fleet, ModelPool
 
@@ -12,7 +13,8 @@ _LISTED = "GET /v1/models lists what this key may use"
 
 
 class Gate:
-    def __init__(self, drain: Drain, authenticator: Authenticator, fleet: Fleet) -> None:
+    def __init__(self, drain: Drain, authenticator: Authenticator, fleet: Fleet, quotas: Quotas) -> None:
+        self.quotas = quotas
         self._drain, self._authenticator, self._fleet = drain, authenticator, fleet
 
     @property

@@ -4,22 +4,23 @@ at once, and a request that runs keeps the principal it came in with.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 
 from services.gateway.policy.keyfile import Key, Quota, Tenant
 from services.gateway.registry import Priority
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Scope:
-    """Whose use is counted together: one key's or one tenant's. It has at least one limit."""
+    """Whose use is counted together: one key's or one tenant's. A limit that there is not is infinite."""
 
     id: str
     """`key:<name>` or `tenant:<name>`."""
     tenant: str
-    requests_per_minute: int | None
-    tokens_per_minute: int | None
-    tokens_per_day: int | None
-    concurrent_streams: int | None
+    requests_per_minute: float = inf
+    tokens_per_minute: float = inf
+    tokens_per_day: float = inf
+    concurrent_streams: float = inf
 
     @property
     def whose(self) -> str:
@@ -65,4 +66,5 @@ class Keyring:
 
 def _scope(name: str, tenant: str, quota: Quota) -> Scope | None:
     limits = {limit: getattr(quota, limit) for limit in Quota.model_fields}
-    return Scope(name, tenant, **limits) if any(limits.values()) else None
+    given = {limit: most for limit, most in limits.items() if most is not None}
+    return Scope(name, tenant, **given) if given else None

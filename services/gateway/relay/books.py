@@ -67,6 +67,7 @@ class Books:
             self._metrics.refused(call.operation, ended.outcome, call.pool.name)
         else:
             self.instruments(call.operation, endpoint).record(answer)
+            call.account.record(answer, endpoint, ended.meter.pieces)
         ttft, tpot = answer.ttft, answer.tpot
         self._log.write(Entry(
             call.request_id, call.operation, ended.outcome, ended.status, ended.reason, ended.model,

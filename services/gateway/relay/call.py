@@ -3,6 +3,7 @@
 import msgspec
 
 from services.gateway.registry import Priority
+from services.gateway.relay.account import NOBODY, Account
 from services.gateway.relay.dialects import Dialect
 from services.gateway.routing.fleet import ModelPool
 from services.gateway.routing.hints import ANYWHERE, Hints
@@ -34,3 +35,5 @@ class Call(msgspec.Struct, frozen=True, gc=False):
     """None: as the model's role says."""
     due: float | None = None
     """`time.perf_counter()` when the answer is of no use any more, where the client said so."""
+    account: Account = NOBODY
+    """Whose limits it counts against, and who is charged."""

@@ -12,6 +12,8 @@ class Meter:
     """Times are `time.perf_counter()`'s, in seconds."""
 
     usage = NO_USAGE
+    pieces = 0
+    """Events with content that the client was sent."""
     done = False
     failed = False
     dispatched: float | None = None
@@ -49,6 +51,7 @@ class Meter:
         """So many events with content were handed to the client's connection at once; `gap` takes the seconds between
         two of them."""
         now = perf_counter()
+        self.pieces += events
         if self._last is None:
             self._first = now
         else:

@@ -94,6 +94,10 @@ class Relay:
         self._inflight.value += 1
         if self._call.stream:
             self._context.keep_alive.enter(self)
+        self._call.account.open(self)
+
+    def permitted(self) -> None:
+        """The caller's limits allow it."""
         try:
             place = self._place = self._context.admission.enter(self._call, self)
         except NaruError as error:
@@ -359,6 +363,7 @@ class Relay:
         if self._mover is not None:
             self._mover.end()
         self._inflight.value -= 1
+        self._call.account.close(outcome, self._meter.usage, self._meter.pieces)
         self._context.books.close(Ended(
             self._meter, outcome, status, reason, client_fault, self._dispatch.pool.name, self._dispatch.endpoint,
             perf_counter(),
@@ -366,9 +371,10 @@ class Relay:
         self._closed(self)
 
     def headers(self) -> Headers:
-        """Which model, version and endpoint answered."""
-        endpoint = self._dispatch.endpoint
-        return [(b"x-naru-model", self._dispatch.pool.name.encode())] if endpoint is None else endpoint.names
+        """Which model, version and endpoint answered, and what is left of the caller's limits."""
+        endpoint, limits = self._dispatch.endpoint, self._call.account.headers
+        names = [(b"x-naru-model", self._dispatch.pool.name.encode())] if endpoint is None else endpoint.names
+        return [*names, *limits] if limits else names
 
     def _body(self) -> bytes:
         """The request as the model that is asked at present needs it."""

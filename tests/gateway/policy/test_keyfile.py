@@ -3,6 +3,7 @@
 import hashlib
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -32,8 +33,8 @@ tenants:
     assert principal.may_use("m")
     assert not principal.may_use("n")
     key, tenant = principal.scopes
-    assert (key.id, key.requests_per_minute, key.tokens_per_day) == ("key:a", 60, None)
-    assert (tenant.id, tenant.requests_per_minute, tenant.tokens_per_day) == ("tenant:shop", None, 1000)
+    assert (key.id, key.requests_per_minute, key.tokens_per_day) == ("key:a", 60, inf)
+    assert (tenant.id, tenant.requests_per_minute, tenant.tokens_per_day) == ("tenant:shop", inf, 1000)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,8 @@ from services.gateway.routing.fleet import ModelPool
 from services.gateway.upstream.exchange import Headers
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
-NARU = b"x-naru-"
+TOLD = (b"x-naru-", b"x-ratelimit-")
+"""Beginnings of the headers that travel as metadata."""
 SLACK, COARSE = 0.05, 0.01
 """On the wire a deadline is rounded up, to a hundredth at the coarsest: a client's own clock rings so much earlier."""
 
@@ -95,8 +96,8 @@ class Visit:
             self.name(relay.headers())
 
     def name(self, headers: Headers) -> None:
-        """Remember which model, version and endpoint answered."""
-        self._answered_by = [(name, value) for name, value in headers if name.startswith(NARU)]
+        """Remember which model, version and endpoint answered, and what is left of the caller's limits."""
+        self._answered_by = [(name, value) for name, value in headers if name.startswith(TOLD)]
 
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """What an answer's metadata holds."""

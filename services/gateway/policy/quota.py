@@ -1,0 +1,101 @@
+"""How much may this caller use, and what did it use: each call's account with its key and its tenant."""
+
+from collections.abc import Sequence
+
+from services.common.errors import NaruError
+from services.gateway.instruments import Counts
+from services.gateway.metrics import OK, Answer
+from services.gateway.policy.keyring import Principal
+from services.gateway.policy.usage.ledger import Ledger
+from services.gateway.policy.usage.spent import spent
+from services.gateway.policy.windows.headers import ratelimit_headers
+from services.gateway.policy.windows.limiter import Limiter, Standing
+from services.gateway.relay.account import Account, Applicant
+from services.gateway.relay.dialects import Usage
+from services.gateway.upstream.endpoint import Endpoint
+from services.gateway.upstream.request import Header
+
+
+class Quotas:
+    def __init__(self, limiter: Limiter, ledger: Ledger, refusals: Counts) -> None:
+        self.limiter, self.ledger, self.refusals = limiter, ledger, refusals
+
+    def account(self, principal: Principal, size: int, *, stream: bool) -> Account:
+        """For one call. `size`: bytes of its body."""
+        if not principal.scopes:
+            return Unlimited(self.ledger, principal, size)
+        return Limited(self, principal, size, stream)
+
+
+class Unlimited:
+    """Of a caller whom nothing limits: its use is only written down."""
+
+    headers: Sequence[Header] = ()
+
+    def __init__(self, ledger: Ledger, principal: Principal, size: int) -> None:
+        self._ledger, self._principal, self._size = ledger, principal, size
+
+    def open(self, applicant: Applicant) -> None:
+        applicant.permitted()
+
+    def close(self, outcome: str, usage: Usage, pieces: int) -> None:
+        pass
+
+    def record(self, answer: Answer, endpoint: Endpoint, pieces: int) -> None:
+        used = spent(answer.outcome, answer.input_tokens, answer.output_tokens, pieces, self._size)
+        self._ledger.record(self._principal, endpoint, used, answered=answer.outcome == OK)
+
+
+class Limited:
+    """Of a caller who has limits."""
+
+    # On the class: most calls never change most of these, and what is not set costs nothing.
+    _applicant: Applicant | None = None
+    """While it waits; not longer, because the relay holds this account."""
+    _granted = False
+    _standings: Sequence[Standing] = ()
+    _which = ""
+
+    def __init__(self, quotas: Quotas, principal: Principal, size: int, stream: bool) -> None:
+        self._quotas, self._principal, self._size = quotas, principal, size
+        self.scopes, self.stream = principal.scopes, stream
+
+    @property
+    def headers(self) -> Sequence[Header]:
+        told = ratelimit_headers(self.scopes, self._standings)
+        return [*told, (b"x-naru-limit", self._which.encode())] if self._which else told
+
+    def open(self, applicant: Applicant) -> None:
+        self._applicant = applicant
+        self._quotas.limiter.ask(self)
+
+    def close(self, outcome: str, usage: Usage, pieces: int) -> None:
+        self._applicant = None
+        if self._granted:  # and not refused, or left before the limiter had answered
+            used = spent(outcome, usage.input, usage.output, pieces, self._size)
+            self._quotas.limiter.settle(self, used.input + used.output)
+
+    def record(self, answer: Answer, endpoint: Endpoint, pieces: int) -> None:
+        used = spent(answer.outcome, answer.input_tokens, answer.output_tokens, pieces, self._size)
+        self._quotas.ledger.record(self._principal, endpoint, used, answered=answer.outcome == OK)
+
+    # Claim: from the limiter
+
+    def granted(self, standings: Sequence[Standing]) -> None:
+        applicant, self._applicant = self._applicant, None
+        if applicant is None:
+            self._quotas.limiter.settle(self, 0)
+            return
+        self._granted, self._standings = True, standings
+        applicant.permitted()
+
+    def refused(self, error: NaruError, standings: Sequence[Standing] = (), limit: str = "", scope: str = "") -> None:
+        applicant, self._applicant = self._applicant, None
+        if applicant is None:
+            return
+        self._standings = standings
+        if limit:
+            kind = scope.partition(":")[0]
+            self._which = f"{kind}/{limit}"
+            self._quotas.refusals.labels(self._principal.tenant, kind, limit).inc()
+        applicant.abort(error)

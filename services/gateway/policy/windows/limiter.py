@@ -1,0 +1,78 @@
+"""What a limiter does, wherever it counts: `memory.py` for one gateway, `redis.py` for all replicas together."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from services.common.errors import NaruError, QuotaExceeded
+from services.gateway.policy.keyring import Scope
+
+MINUTE = 60
+DAY = 86_400
+"""Seconds."""
+STREAM_WAIT = 1
+"""Seconds after which a client may ask again for a stream: nobody knows when one of its own ends."""
+
+
+class Standing(Protocol):
+    """What of a scope's limits is used."""
+
+    requests: int
+    """Of the last minute, this one counted where it was granted."""
+    tokens: int
+    """Of the last minute."""
+    today: int
+    """Tokens of the day."""
+
+
+class Claim(Protocol):
+    """One request's, on its scopes."""
+
+    @property
+    def scopes(self) -> tuple[Scope, ...]: ...
+
+    @property
+    def stream(self) -> bool: ...
+
+    def granted(self, standings: Sequence[Standing]) -> None:
+        """One standing for each scope; none where the limits could not be read and the request may run all the same."""
+
+    def refused(self, error: NaruError, standings: Sequence[Standing] = (), limit: str = "", scope: str = "") -> None:
+        """`limit` and `scope`: which limit it was, and whose."""
+
+
+class Limiter(Protocol):
+    def ask(self, claim: Claim) -> None:
+        """Take one request, and a stream where it is one, from each scope, or nothing from any. Calls `granted` or
+        `refused`, now or later."""
+
+    def settle(self, claim: Claim, tokens: int) -> None:
+        """A claim that was granted is over: charge its tokens, and give its stream back."""
+
+    def restore(self, tokens: Mapping[str, int]) -> None:
+        """What scopes, by their ids, used of today's tokens before this process began."""
+
+    async def run(self) -> None:
+        """Housekeeping, for ever."""
+
+
+LIMITS = {
+    "requests_per_minute": "requests per minute",
+    "tokens_per_minute": "tokens per minute",
+    "tokens_per_day": "tokens per day",
+    "concurrent_streams": "streams at once",
+}
+"""Each limit's field, and how it is called."""
+
+
+def refuse(claim: Claim, scope: Scope, limit: str, wait: float, standings: Sequence[Standing]) -> None:
+    """`wait`: seconds until the request would have been granted."""
+    seconds = max(1, math.ceil(wait))
+    most = getattr(scope, limit)
+    message = f"{scope.whose} has used up its limit of {most:g} {LIMITS[limit]}: send the request again in {seconds} s"
+    claim.refused(QuotaExceeded(message, retry_after=seconds), standings, limit, scope.id)
+
+
+def until_tomorrow(now: float) -> float:
+    """Seconds until the day (UTC) ends."""
+    return DAY - now % DAY

@@ -120,6 +120,23 @@ async def test_reasoning_and_tool_calls_are_content(first: dict[str, object], tm
         assert await gateway.value("gen_ai_server_time_to_first_token_seconds_count") == 1
 
 
+async def test_usage_beside_content_is_the_last_word(tmp_path: Path) -> None:
+    """vLLM's `continuous_usage_stats`."""
+
+    async def script(_: Received, wire: Wire) -> None:
+        await wire.head()
+        for count, text in enumerate(("a", "b", "c"), 1):
+            await wire.events({**delta(content=text), "usage": {"prompt_tokens": 4, "completion_tokens": count}})
+        await wire.events("[DONE]")
+        await wire.last()
+
+    async with engine(script) as upstream, running(chat_registry(upstream.url), tmp_path) as gateway:
+        await gateway.http.post("/v1/chat/completions", json=CHAT)
+        await gateway.until_outcome("ok")
+        assert await gateway.value("naru_tokens_total", type="output") == 3
+        assert await gateway.value("naru_tokens_total", type="input") == 4
+
+
 async def test_an_empty_answer_has_no_first_token(tmp_path: Path) -> None:
     async def script(_: Received, wire: Wire) -> None:
         await wire.head()

@@ -42,6 +42,8 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
     """The text that it adds to a chat answer; None where it adds anything else, or nothing."""
     finished: bool = False
     """The answer's text is complete: what follows is usage."""
+    plain: bool = False
+    """It carries text and says nothing else at all."""
 
 
 NOTHING = Reading()
@@ -160,7 +162,7 @@ class _Chunk(msgspec.Struct):
     error: Any = None
 
 
-_read_chunk = _decoder(_Chunk)
+_read_chunk = msgspec.json.Decoder(_Chunk).decode
 
 
 class OpenAIStream(_WholeAnswers):
@@ -169,15 +171,16 @@ class OpenAIStream(_WholeAnswers):
     def read_event(self, data: bytes) -> Reading:
         if data == b"[DONE]":
             return DONE
-        chunk = _read_chunk(data)
-        if chunk is None:
+        try:
+            chunk = _read_chunk(data)
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return NOTHING
         choices, usage = chunk.choices, chunk.usage
         if len(choices) == 1 and usage is None and chunk.error is None:  # most chunks: a piece of one answer
             only = choices[0]
             text = only.delta.plain_text() if only.delta is not None and not only.finish_reason else None
             if text:
-                return Reading(True, text=text)
+                return Reading(True, text=text, plain=True)
         content = any(c.text or (c.delta is not None and c.delta.says_something()) for c in choices)
         text = choices[0].delta.plain_text() if content and len(choices) == 1 and choices[0].delta else None
         return Reading(

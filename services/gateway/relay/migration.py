@@ -50,18 +50,16 @@ class Transcript:
         if not self._first:
             self._first = data
         if reading.content and self.plain:
-            self._add(reading.text)
+            text = reading.text
+            self.chunks += 1
+            if text is None or len(text) > self._left:
+                self.plain = False
+                self._text = StringIO()
+            else:
+                self._left -= len(text)
+                self._text.write(text)
         if reading.finished:
             self.finished = True
-
-    def _add(self, text: str | None) -> None:
-        self._left -= len(text or "")
-        self.chunks += 1
-        if text is None or self._left < 0:
-            self.plain = False
-            self._text = StringIO()
-        else:
-            self._text.write(text)
 
     @property
     def text(self) -> str:

@@ -42,6 +42,8 @@ class Mover:
         self._first_body = body
         self._left = context.migrations
         self._splice: Splice | None = None
+        self.moved = False
+        """Whether events are another engine's than the client knows of."""
         self._arrived = True
         self._task: asyncio.Task[None] | None = None
 
@@ -69,11 +71,6 @@ class Mover:
         if not self._arrived:
             self._count("failed")
 
-    @property
-    def moved(self) -> bool:
-        """Whether events are another engine's than the client knows of."""
-        return self._splice is not None
-
     def event(self, event: bytes) -> bytes | None:
         """An event as the client gets it, if it does."""
         if self._splice is None:
@@ -92,7 +89,7 @@ class Mover:
 
     async def _continue(self, endpoint: Endpoint, continuation: Continuation) -> None:
         prompt, spent = await self._tokens(endpoint, continuation)
-        self._splice = Splice(self.transcript.identity(), prompt, spent)
+        self._splice, self.moved = Splice(self.transcript.identity(), prompt, spent), True
         self._arrived = False
         self.body = continuation.request(spent)
         self._task = None

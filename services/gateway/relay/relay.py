@@ -183,22 +183,20 @@ class Relay:
             return None
         return UpstreamTruncated("the engine's stream ended before it was complete")
 
-    def on_head(self, status: int, headers: Headers) -> None:
+    def on_head(self, status: int, headers: Headers) -> Callable[[bytes], None]:
         self._status = status
         self._headers = [header for header in headers if header[0] in PASSED_ON]
         kind = next((value for name, value in self._headers if name == b"content-type"), b"")
         self._streaming = status < 400 and kind.startswith(b"text/event-stream")
-        if self._streaming:
-            self._expect_events()
-        else:
-            self._parts, self._size = [], 0
         if not self._carrier.flushed:
             self.pause()
-
-    def on_data(self, data: bytes) -> None:
         if self._streaming:
-            self._pass_events(data)
-            return
+            self._expect_events()
+            return self._pass_events
+        self._parts, self._size = [], 0
+        return self._gather
+
+    def _gather(self, data: bytes) -> None:
         self._parts.append(data)
         self._size += len(data)
         if self._size > self._context.max_answer:
@@ -276,7 +274,8 @@ class Relay:
     def _read(self, data: bytes) -> Reading:
         """What an event's data means, with the books kept."""
         reading = self._call.dialect.read_event(data)
-        self._meter.read(reading)
+        if not (reading.plain and self._speaking):
+            self._meter.read(reading)
         if self._mover is not None:
             self._mover.transcript.add(data, reading)
         return reading

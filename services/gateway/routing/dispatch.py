@@ -7,7 +7,7 @@ that refused the connection never saw the request; one that died can at worst ha
 
 import asyncio
 import random
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from time import monotonic
 from typing import Protocol
@@ -28,7 +28,7 @@ LONGEST_BUSY = 5.0
 
 
 class Requester(Protocol):
-    """Whose request it is. It gets `on_head` once per attempt, `on_data`, then `on_end` or `on_fail` once."""
+    """Whose request it is. It gets `on_head` once per attempt, the data, then `on_end` or `on_fail` once."""
 
     committed: bool
     """Whether anything of an answer went to the client: from then on nothing is tried again from here."""
@@ -42,8 +42,9 @@ class Requester(Protocol):
     def missing(self) -> UpstreamError | None:
         """The endpoint's answer has ended: what it lacks to be whole."""
 
-    def on_head(self, status: int, headers: Headers) -> None: ...
-    def on_data(self, data: bytes) -> None: ...
+    def on_head(self, status: int, headers: Headers) -> Callable[[bytes], None]:
+        """Who takes the data that follows."""
+
     def on_end(self) -> None: ...
 
     def on_answer(self, status: int, headers: Headers, body: bytes) -> None:
@@ -144,8 +145,7 @@ class Dispatch:
     def on_head(self, attempt: Attempt, status: int, headers: Headers) -> None:
         if self._second is not None and not self._decided(attempt, status):
             return
-        self._requester.on_head(status, headers)
-        attempt.exchange.deliver_to(self._requester.on_data)
+        attempt.exchange.deliver_to(self._requester.on_head(status, headers))
 
     def on_answer(self, attempt: Attempt, headers: Headers, body: bytes) -> None:
         if self._streamed or self._second is not None:
@@ -157,8 +157,7 @@ class Dispatch:
     def _take_apart(self, attempt: Attempt, headers: Headers, body: bytes) -> None:
         if self._second is not None and not self._decided(attempt, attempt.status):
             return
-        self._requester.on_head(attempt.status, headers)
-        self._requester.on_data(body)
+        self._requester.on_head(attempt.status, headers)(body)
         if self._attempt is attempt:  # nobody gave it up meanwhile
             self.on_end(attempt)
 
@@ -209,8 +208,7 @@ class Dispatch:
             authority = attempt.endpoint.authority
             self._requester.on_fail(UpstreamError(f"endpoint {authority} answered with status {attempt.status}"))
             return
-        self._requester.on_head(attempt.status, attempt.headers)
-        self._requester.on_data(attempt.body)
+        self._requester.on_head(attempt.status, attempt.headers)(attempt.body)
         self._requester.on_end()
 
     def _judge(self, attempt: Attempt, *, well: bool) -> None:

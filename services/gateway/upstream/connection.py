@@ -102,8 +102,9 @@ class Connection(asyncio.Protocol):
         if self._answered and not self._told:
             self._told = True
             exchange.on_head(self._status, self._headers)
-        if self._body and self.exchange is exchange:
-            exchange.on_data(self._take())
+        body = self._body
+        if body and self.exchange is exchange:
+            exchange.on_data(body.pop() if len(body) == 1 else self._take())
         if self._complete and self.exchange is exchange:
             self._free(exchange)
             exchange.on_end()

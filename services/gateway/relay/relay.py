@@ -250,7 +250,10 @@ class Relay:
             self._pass_pieces(data)
             return
         reading = self._read(line)  # most pieces: one event, which goes on as it came
-        if not (reading.usage_only and self._call.hide_usage):
+        if reading.plain and self._speaking:  # most events: some more text
+            self._carrier.write(data)
+            self._meter.content_left(self._content_gap, 1)
+        elif not (reading.usage_only and self._call.hide_usage):
             self._pass_on(data, reading.content)
 
     def _pass_pieces(self, data: bytes) -> None:

@@ -73,4 +73,4 @@ def test_an_event_without_end_is_bounded() -> None:
 
 def test_usage_is_the_engines() -> None:
     found, _ = readings([event(delta(content="a")), event(usage(3, 9))])
-    assert found == [Reading(content=True, text="a"), Reading(usage=Usage(3, 9), usage_only=True)]
+    assert found == [Reading(content=True, text="a", plain=True), Reading(usage=Usage(3, 9), usage_only=True)]

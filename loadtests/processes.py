@@ -143,9 +143,10 @@ def mock_engine(tokens: int, pace: float, endpoints: int = 3, *, late: bool = Fa
 
 @contextlib.contextmanager
 def gateway(
-    engines: list[int], module: str = "services.gateway", name: str = MODEL, **model: object
+    engines: list[int], module: str = "services.gateway", name: str = MODEL, keys: Path | None = None, **model: object
 ) -> Iterator[Bench]:  # fmt: skip
-    """All defaults, one key, one model with these ports as its endpoints and these further fields."""
+    """All defaults, one key and those of the file, one model with these ports as its endpoints and these further
+    fields."""
     port, grpc, admin = free_ports(3)
     with tempfile.TemporaryDirectory() as folder:
         registry = Path(folder) / "registry.yaml"
@@ -157,6 +158,8 @@ def gateway(
             "NARU_GATEWAY__HTTP__PORT": str(port), "NARU_GATEWAY__GRPC__PORT": str(grpc),
             "NARU_GATEWAY__ADMIN__PORT": str(admin),
         }  # fmt: skip
+        if keys is not None:
+            variables["NARU_GATEWAY__KEYS__FILE"] = str(keys)
         with process([sys.executable, "-m", module], variables, stdout=subprocess.PIPE) as started:
             until(lambda: json.loads(get(admin, "/readyz"))["models"][name], "the gateway does not become ready")
             yield Bench(started, port, grpc, admin)

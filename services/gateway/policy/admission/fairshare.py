@@ -7,7 +7,7 @@ it starts and the difference when it ends, as the Virtual Token Counter charges 
 Serving Large Language Models", OSDI 2024).
 """
 
-from collections import OrderedDict
+from bisect import bisect_left, insort
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,8 @@ class Flow:
 
     def __init__(self, rank: int) -> None:
         self.rank, self.weight = rank, 1.0
-        self.waiting: OrderedDict[Ticket, None] = OrderedDict()
+        self.waiting: list[Ticket] = []
+        """In the order in which they first came."""
         self.start = 0.0
         """The start tag: seconds of service, over the weight, that the tenant has had when its next request starts."""
         self.debt = 0.0
@@ -35,9 +36,6 @@ class Flow:
     def load(self) -> float:
         """Waiting requests for each unit of weight."""
         return len(self.waiting) / self.weight
-
-    def newest(self) -> "Ticket":
-        return next(reversed(self.waiting))
 
 
 class FairShare:
@@ -56,13 +54,13 @@ class FairShare:
             # Time in which a tenant asked for nothing gives it no claim to more later.
             flow.start = max(self._virtual, flow.start + flow.debt / flow.weight)
             flow.debt = 0.0
-        flow.waiting[ticket] = None
+        insort(flow.waiting, ticket, key=_CAME)
         self.length += 1
 
     def pop(self, cost: float) -> "Ticket":
         """The next one, charged so many seconds."""
         flow = min(self._backlogged, key=_START)
-        ticket = next(iter(flow.waiting))
+        ticket = flow.waiting[0]
         self.remove(ticket)
         self._virtual = max(self._virtual, flow.start)
         flow.start += (cost + flow.debt) / flow.weight
@@ -71,7 +69,8 @@ class FairShare:
 
     def remove(self, ticket: "Ticket") -> None:
         flow = ticket.flow
-        del flow.waiting[ticket]
+        at = bisect_left(flow.waiting, ticket.came, key=_CAME)
+        del flow.waiting[flow.waiting.index(ticket, at)]
         self.length -= 1
         if not flow.waiting:
             del self._backlogged[flow]
@@ -87,4 +86,4 @@ class FairShare:
         return others + len(flow.waiting)
 
 
-_START, _LOAD = attrgetter("start"), attrgetter("load")
+_START, _LOAD, _CAME = attrgetter("start"), attrgetter("load"), attrgetter("came")

@@ -11,7 +11,7 @@ from services.common.errors import DeadlineExceeded, Saturated
 from services.gateway.metrics import Metrics
 from services.gateway.policy.admission.clock import Clock
 from services.gateway.policy.admission.queue import CLASSES, RANKS, Queue
-from services.gateway.policy.admission.rates import Drains, Service
+from services.gateway.policy.admission.rates import Service, Turns
 from services.gateway.policy.admission.ticket import Ticket, identity
 from services.gateway.registry import Admission
 from services.gateway.relay.admission import Applicant, Place
@@ -38,7 +38,7 @@ class ModelAdmission:
         self._now = clock.now
         now = clock.now()
         self._service = Service(now)
-        self._drains = Drains(len(CLASSES), now)
+        self._turns = Turns(len(CLASSES))
         self._queue = Queue()
         self._rank = RANKS[pool.role.priority]
         self._depth = [metrics.queue_depth.labels(pool.name, priority) for priority in CLASSES]
@@ -93,9 +93,7 @@ class ModelAdmission:
         ticket = Ticket(self, applicant, flow, key, now if came is None else came)
         self._check_hope(call, ticket, now)
         if self._queue.length >= self._bound:
-            self._make_room(ticket, returned=came is not None)
-        if not self._queue.length:
-            self._drains.resume(now)
+            self._make_room(ticket)
         self._queue.push(ticket)
         self._depth[rank].value += 1
         ticket.timer = self._clock.later(self._settings.patience, partial(self._expire, ticket))
@@ -114,9 +112,9 @@ class ModelAdmission:
         if wait > self._settings.patience:
             raise self._refusal(ticket, "patience", "too many requests wait before this one")
 
-    def _make_room(self, ticket: Ticket, *, returned: bool) -> None:
+    def _make_room(self, ticket: Ticket) -> None:
         """Raises Saturated."""
-        rival = self._queue.rival(ticket, returned=returned)
+        rival = self._queue.rival(ticket)
         if rival is None:
             raise self._refusal(ticket, "full", "as many requests wait as may")
         self._remove(rival)
@@ -136,7 +134,7 @@ class ModelAdmission:
             charged = service.seconds(now)
             ticket = queue.pop(charged)
             self._depth[ticket.flow.rank].value -= 1
-            self._drains.dispatched(ticket.flow.rank, now)
+            self._turns.taken(ticket.flow.rank)
             service.begin(now)
             ticket.dispatch(now, charged)
             self._clock.soon(ticket.go)
@@ -159,9 +157,9 @@ class ModelAdmission:
         """Seconds after which it will be taken, as far as the last seconds tell."""
         now, flow = self._now(), ticket.flow
         rate = self._limit / self._service.seconds(now)
-        left, earliest = rate - self._drains.above(flow.rank, now), now
-        if left < STARVED * rate:
-            left, earliest = rate / len(CLASSES), now + STARVED_RETURN
-        pace = PACE * left * self._queue.share(flow)
+        left, earliest = 1.0 - self._turns.above(flow.rank), now
+        if left < STARVED:
+            left, earliest = 1.0 / len(CLASSES), now + STARVED_RETURN
+        pace = PACE * left * rate * self._queue.share(flow)
         # That nobody leaves within twice the mean time between two is rare enough.
-        return flow.returns.promise(ticket.key, ticket.came, now, earliest + 2 / left, pace)
+        return flow.returns.promise(ticket.key, ticket.came, now, earliest + 2 / (left * rate), pace)

@@ -1,7 +1,5 @@
 """Who waits for one model: four classes, served strictly in their order, and shed strictly against it."""
 
-from operator import attrgetter
-
 from services.gateway.policy.admission.fairshare import FairShare, Flow
 from services.gateway.policy.admission.ticket import Ticket
 from services.gateway.registry import Priority
@@ -48,7 +46,7 @@ class Queue:
         flows = self._flows[flow.rank].values()
         return flow.weight / sum(other.weight for other in flows if other is flow or other.waiting or other.returns)
 
-    def rival(self, ticket: Ticket, *, returned: bool) -> Ticket | None:
+    def rival(self, ticket: Ticket) -> Ticket | None:
         """Who gives way to this one in a full queue; None where nobody does.
 
         The newest of the least urgent class does. Within a class it is the newest of the tenant with most waiting for
@@ -58,24 +56,12 @@ class Queue:
         for waiting in reversed(self._classes[ticket.flow.rank + 1 :]):
             fattest = waiting.fattest()
             if fattest is not None:
-                return fattest.newest()
+                return fattest.waiting[-1]
         flow, fattest = ticket.flow, self._classes[ticket.flow.rank].fattest()
-        if fattest is not None and fattest is not flow and fattest.load > (len(flow.waiting) + 1) / flow.weight:
-            return fattest.newest()
-        return self._later(ticket) if returned else None
-
-    def _later(self, ticket: Ticket) -> Ticket | None:
-        """The newest of those that came after this one: of its tenant's, else of the tenant's with most waiting."""
-        flow = ticket.flow
-        fattest = self._classes[flow.rank].fattest()
-        others = (
-            fattest.waiting if fattest is not None and fattest.load >= (len(flow.waiting) + 1) / flow.weight else ()
-        )
-        for waiting in (flow.waiting, others):
-            later = max(waiting, key=_CAME, default=None)
-            if later is not None and later.came > ticket.came:
-                return later
-        return None
-
-
-_CAME = attrgetter("came")
+        if fattest is None:
+            return None
+        load = (len(flow.waiting) + 1) / flow.weight
+        if fattest is not flow and fattest.load > load:
+            return fattest.waiting[-1]
+        since = [last for last in (flow.waiting[-1:] + fattest.waiting[-1:]) if last.came > ticket.came]
+        return since[0] if since and (since[0].flow is flow or fattest.load >= load) else None

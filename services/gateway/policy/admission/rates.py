@@ -1,14 +1,14 @@
 """How fast a model's requests are served, by what was seen of them."""
 
-from math import exp
+from math import sqrt
 
 FIRST_GUESS = 1.0
 """Seconds a request takes, until one has ended."""
 SHORTEST = 1e-6
 REMEMBERED = 128
 """Ended requests after which the past counts half."""
-WINDOW = 10.0
-"""Seconds over which dispatches are averaged."""
+TURNS = 32
+"""Turns over which the classes' shares are averaged."""
 
 
 class Service:
@@ -52,34 +52,22 @@ class Service:
         return max(mean, SHORTEST) if self.known else max(mean, FIRST_GUESS)
 
 
-class Drains:
-    """Dispatches a second of each class while requests wait, the newest counting most."""
+class Turns:
+    """Which class got how many of the last turns, the newest counting most."""
 
-    __slots__ = ("_counts", "_seconds", "_since")
+    __slots__ = ("_counted", "_shares")
 
-    def __init__(self, classes: int, now: float) -> None:
-        self._counts = [0.0] * classes
-        self._seconds, self._since = 0.0, now
+    def __init__(self, classes: int) -> None:
+        self._shares = [0.0] * classes
+        self._counted = 0
 
-    def resume(self, now: float) -> None:
-        """Requests wait again: the time since the last look tells nothing."""
-        self._fade(now)
+    def taken(self, rank: int) -> None:
+        self._counted = min(self._counted + 1, TURNS)
+        self._shares = [
+            share + ((of == rank) - share) / self._counted for of, share in enumerate(self._shares)
+        ]  # fmt: skip
 
-    def dispatched(self, rank: int, now: float) -> None:
-        self._advance(now)
-        self._counts[rank] += 1
-
-    def above(self, rank: int, now: float) -> float:
-        """Dispatches a second of the classes more urgent than this one."""
-        self._advance(now)
-        return sum(self._counts[:rank]) / self._seconds if self._seconds > 0.0 else 0.0
-
-    def _advance(self, now: float) -> None:
-        self._seconds += WINDOW * (1 - self._fade(now))
-
-    def _fade(self, now: float) -> float:
-        kept = exp((self._since - now) / WINDOW)
-        self._since = now
-        self._seconds *= kept
-        self._counts = [count * kept for count in self._counts]
-        return kept
+    def above(self, rank: int) -> float:
+        """Share of the turns that more urgent classes get: one standard deviation more than was seen, 1 at most."""
+        seen = min(1.0, sum(self._shares[:rank]))
+        return min(1.0, seen + sqrt(seen * (1.0 - seen) / max(1, self._counted)))

@@ -237,6 +237,12 @@ class Model(Section):
         return self
 
     @model_validator(mode="after")
+    def _overflow_leads_somewhere(self) -> Self:
+        if self.admission is not None and self.admission.overflow and not self.fallback:
+            raise ValueError("admission.overflow: the model has no fallback")
+        return self
+
+    @model_validator(mode="after")
     def _some_version_takes_traffic(self) -> Self:
         if not any(version.weight for version in self.versions.values()):
             raise ValueError("every version has weight 0: give at least one a weight above 0")

@@ -207,6 +207,57 @@ async def test_a_queue_whose_endpoint_dies_is_told_so(tmp_path: Path) -> None:
         assert {answer.status_code for answer in answers} <= {200, 502, 503}
 
 
+@contextlib.asynccontextmanager
+async def overflowing(folder: Path, **small: Any) -> AsyncIterator[tuple[Running, asyncio.Event, Engine]]:
+    """A model `m` of one place and no queue, which is taken until the event is set, and its fallback `small`."""
+    opened = asyncio.Event()
+
+    async def gated(request: Received, wire: Wire) -> None:
+        await opened.wait()
+        await hello(request, wire)
+
+    async with engine(gated) as full, engine() as other:
+        registry = chat_registry(
+            full.url, fallback=["small"], admission={"concurrency": 1, "queue": 0, "overflow": True}
+        )  # fmt: skip
+        registry["models"]["small"] = {"task": "chat", "versions": {"s1": {"endpoints": [other.url]}}, **small}
+        async with running(registry, folder) as gateway:
+            first = asyncio.create_task(ask(gateway))
+            await until(lambda: full.running == 1)
+            yield gateway, opened, other
+            opened.set()
+            assert (await first).headers["x-naru-model"] == "m"
+
+
+async def test_a_model_without_room_overflows_to_its_fallback(tmp_path: Path) -> None:
+    async with overflowing(tmp_path) as (gateway, _, other):
+        answer = await ask(gateway)
+        assert answer.status_code == 200
+        assert answer.headers["x-naru-model"] == "small"
+        assert other.received[0].json["model"] == "small"
+        assert await gateway.value("naru_fallbacks_total", model="m", fallback="small") == 1
+        assert await gateway.value("naru_shed_total") == 0
+
+
+async def test_a_fallback_without_room_gets_nothing(tmp_path: Path) -> None:
+    full = {"concurrency": 1, "queue": 0}
+    async with overflowing(tmp_path, admission=full) as (gateway, _, other):
+        other_opened = asyncio.Event()
+
+        async def gated(request: Received, wire: Wire) -> None:
+            await other_opened.wait()
+            await hello(request, wire)
+
+        other.script = gated
+        second = asyncio.create_task(ask(gateway))
+        await until(lambda: other.running == 1)
+        refused = await ask(gateway)
+        assert refused.status_code == 429
+        assert refused.headers["x-naru-model"] == "m"
+        other_opened.set()
+        assert (await second).status_code == 200
+
+
 async def test_grpc_waits_and_is_refused_alike(tmp_path: Path) -> None:
     async with busy(tmp_path, queue=1) as (gateway, opened, _, __), calling(gateway) as client:
         stream = asyncio.create_task(drained(client.stream()))

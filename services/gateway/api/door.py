@@ -90,6 +90,8 @@ class Door:
 
     def open(self, call: Call, carrier: Carrier) -> Relay:
         """The call's relay, which drain waits for from now on; whoever owns the carrier then calls `begin`."""
+        if call.fallbacks:
+            call = self._context.admission.placed(call)
         if call.due is None:
             relay = Relay(call, carrier, self._context, self._drain.leave)
         else:

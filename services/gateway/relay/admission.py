@@ -28,17 +28,17 @@ class Place(Protocol):
 
 
 class Admission(Protocol):
+    def placed(self, call: Call) -> Call:
+        """The call, or the one for a fallback that has room where its own model has none."""
+
     def enter(self, call: Call, applicant: Applicant) -> Place:
         """Raises Saturated, DeadlineExceeded."""
 
 
 class Unlimited:
-    """The place, and the admission, where nothing is limited."""
+    """The place where nothing is limited."""
 
     running = True
-
-    def enter(self, call: Call, applicant: Applicant) -> Place:  # noqa: ARG002 - an admission's signature
-        return self
 
     def leave(self) -> None:
         pass

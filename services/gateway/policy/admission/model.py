@@ -10,6 +10,7 @@ from math import inf
 from services.common.errors import DeadlineExceeded, Saturated
 from services.gateway.metrics import Metrics
 from services.gateway.policy.admission.clock import Clock
+from services.gateway.policy.admission.fairshare import Flow
 from services.gateway.policy.admission.queue import CLASSES, RANKS, Queue
 from services.gateway.policy.admission.rates import Service, Turns
 from services.gateway.policy.admission.ticket import Ticket, identity
@@ -65,6 +66,12 @@ class ModelAdmission:
         if self._queue.length:
             self._start_waiting(now)
 
+    def takes(self, call: Call) -> bool:
+        """Whether there is room for it, to run or to wait."""
+        if self._queue.length < self._bound or self._service.running < self._limit:
+            return True
+        return self._queue.rival(self._flow(call), self._now()) is not None
+
     # from the tickets
 
     def withdraw(self, ticket: Ticket) -> None:
@@ -87,18 +94,21 @@ class ModelAdmission:
         self._limit, self._counted = (self._settings.per_endpoint or 1) * max(1, healthy), now
 
     def _wait(self, call: Call, applicant: Applicant, now: float) -> Ticket:
-        rank = self._rank if call.priority is None else RANKS[call.priority]
-        flow, key = self._queue.flow(rank, call.tenant, call.weight), identity(call)
+        flow, key = self._flow(call), identity(call)
         came = flow.returns.redeem(key, now)
         ticket = Ticket(self, applicant, flow, key, now if came is None else came)
         self._check_hope(call, ticket, now)
         if self._queue.length >= self._bound:
             self._make_room(ticket)
         self._queue.push(ticket)
-        self._depth[rank].value += 1
+        self._depth[flow.rank].value += 1
         ticket.timer = self._clock.later(self._settings.patience, partial(self._expire, ticket))
         self._start_waiting(now)
         return ticket
+
+    def _flow(self, call: Call) -> Flow:
+        rank = self._rank if call.priority is None else RANKS[call.priority]
+        return self._queue.flow(rank, call.tenant, call.weight)
 
     def _check_hope(self, call: Call, ticket: Ticket, now: float) -> None:
         """Raises DeadlineExceeded, Saturated where it would wait in vain even if nothing more urgent came."""
@@ -114,13 +124,11 @@ class ModelAdmission:
 
     def _make_room(self, ticket: Ticket) -> None:
         """Raises Saturated."""
-        rival = self._queue.rival(ticket)
+        rival = self._queue.rival(ticket.flow, ticket.came)
         if rival is None:
             raise self._refusal(ticket, "full", "as many requests wait as may")
         self._remove(rival)
-        self._clock.soon(
-            partial(rival.refuse(), self._refusal(rival, "displaced", "a more urgent request took its place"))
-        )
+        self._clock.soon(partial(rival.refuse(), self._refusal(rival, "displaced", "another request took its place")))
 
     def _expire(self, ticket: Ticket) -> None:
         self._remove(ticket)

@@ -46,22 +46,22 @@ class Queue:
         flows = self._flows[flow.rank].values()
         return flow.weight / sum(other.weight for other in flows if other is flow or other.waiting or other.returns)
 
-    def rival(self, ticket: Ticket) -> Ticket | None:
-        """Who gives way to this one in a full queue; None where nobody does.
+    def rival(self, flow: Flow, came: float) -> Ticket | None:
+        """Who gives way to a request of this flow in a full queue; None where nobody does.
 
         The newest of the least urgent class does. Within a class it is the newest of the tenant with most waiting for
         its weight, if that is more than this one's tenant would have. Who returns as told goes before those that came
         since.
         """
-        for waiting in reversed(self._classes[ticket.flow.rank + 1 :]):
+        for waiting in reversed(self._classes[flow.rank + 1 :]):
             fattest = waiting.fattest()
             if fattest is not None:
                 return fattest.waiting[-1]
-        flow, fattest = ticket.flow, self._classes[ticket.flow.rank].fattest()
+        fattest = self._classes[flow.rank].fattest()
         if fattest is None:
             return None
         load = (len(flow.waiting) + 1) / flow.weight
         if fattest is not flow and fattest.load > load:
             return fattest.waiting[-1]
-        since = [last for last in (flow.waiting[-1:] + fattest.waiting[-1:]) if last.came > ticket.came]
+        since = [last for last in (flow.waiting[-1:] + fattest.waiting[-1:]) if last.came > came]
         return since[0] if since and (since[0].flow is flow or fattest.load >= load) else None

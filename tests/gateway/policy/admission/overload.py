@@ -1,8 +1,8 @@
 """Three times what a model can serve, from four classes and three tenants; whoever is refused returns when told."""
 
 import random
-from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 
 from services.common.errors import Saturated
 from services.gateway.registry import Priority
@@ -35,6 +35,7 @@ class Overload:
     sent: list[Sent] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        """Everything is drawn now; `run` lets it happen."""
         self.draw = random.Random(self.seed)
         self.model = Model(
             {"concurrency": self.concurrency, "queue": 4 * self.concurrency, "patience": self.patience}, WEIGHTS
@@ -45,14 +46,18 @@ class Overload:
             tenant = self.draw.choice(list(WEIGHTS))
             one = Sent(self.draw.choice(list(Priority)), tenant, self.draw.uniform(0.5, 1.5) * self.service)
             self.sent.append(one)
-            self.model.clock.later(at, lambda one=one: self._send(one))
+            self.model.clock.later(at, partial(self._send, one))
 
     def run(self, until: float) -> None:
         self.model.clock.run(until)
 
-    def served(self, before: float | None = None, after: float = 0.0) -> list[Sent]:
-        before = self.seconds if before is None else before
-        return [one for one in self.sent if (end := one.attempts and one.attempts[-1].ended) and after <= end < before]
+    def served(self, **which: object) -> int:
+        """Requests sent and answered while the load lasted."""
+        return sum(bool(one.attempts) and _in(one.attempts[-1].ended, self.seconds) for one in self.of(**which))
+
+    def of(self, **which: object) -> list[Sent]:
+        """`priority`, `tenant`: those of it."""
+        return [one for one in self.sent if all(getattr(one, name) == value for name, value in which.items())]
 
     def _send(self, one: Sent) -> None:
         again = one.attempts[-1] if one.attempts else None
@@ -60,58 +65,11 @@ class Overload:
         def told(request: Request) -> None:
             if self.returning and isinstance(request.error, Saturated) and request.error.retry_after:
                 later = request.error.retry_after + self.draw.uniform(0.001, 0.05)
-                self.model.clock.later(later, lambda: self._send(one))
+                self.model.clock.later(later, partial(self._send, one))
 
         request = self.model.send(one.seconds, one.priority, one.tenant, again=again, told=told)
         one.attempts.append(request)
 
 
-if __name__ == "__main__":
-    for load in (1.0, 3.0):
-        for returning in (False, True):
-            for seed in (1, 2, 3):
-                run = Overload(load, returning=returning, seed=seed)
-                run.run(600)
-                offered = Counter(s.priority for s in run.sent)
-                served = Counter(s.priority for s in run.served())
-                print(
-                    load,
-                    returning,
-                    "capacity",
-                    run.concurrency / run.service * 60,
-                    {str(p): (offered[p], served[p], round(served[p] / offered[p], 2)) for p in Priority},
-                )
-                te = Counter(s.tenant for s in run.served(after=5) if s.priority == Priority.CORE_PROACTIVE)
-                print(
-                    "   tenants in core-proactive",
-                    dict(te),
-                    Counter(len(s.attempts) for s in run.sent),
-                    run.model.shed(),
-                )
-                print(
-                    "   second attempt refused",
-                    {
-                        str(p): (
-                            sum(len(s.attempts) > 1 for s in run.sent if s.priority == p),
-                            sum(len(s.attempts) > 2 for s in run.sent if s.priority == p),
-                        )
-                        for p in Priority
-                    },
-                    "unserved",
-                    sum(not s.attempts[-1].ended for s in run.sent),
-                )
-    run = Overload(3.0, seed=1)
-    run.run(600)
-    for p in Priority:
-        rows = []
-        for lo in range(0, 300, 20):
-            second = [
-                s.attempts[1]
-                for s in run.sent
-                if s.priority == p and len(s.attempts) > 1 and lo <= s.attempts[1].sent < lo + 20
-            ]
-            bad = [a for a in second if a.error]
-            rows.append(
-                (lo, len(second), len(bad), Counter(str(a.error.message).split(": ")[1].split(";")[0] for a in bad))
-            )
-        print(p, *rows, sep="\n   ")
+def _in(ended: float | None, before: float) -> bool:
+    return ended is not None and ended < before

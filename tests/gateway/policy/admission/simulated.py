@@ -1,7 +1,7 @@
 """Admission on a clock of the test's own, with an engine of known speed: every run comes out the same."""
 
 import heapq
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
@@ -72,6 +72,8 @@ class Request:
     error: NaruError | None = None
     refused: float | None = None
     told: Callable[["Request"], None] = lambda _: None
+    """Called when it is refused."""
+    done: Callable[["Request"], None] = lambda _: None
 
     def begin(self) -> None:
         try:
@@ -95,7 +97,10 @@ class Request:
         if self.ended is None:
             self.ended = self.model.clock.time
             self.model.running -= 1
+            assert self.started is not None
+            self.model.served[self.call.tenant] += self.ended - self.started
             self.place.leave()
+            self.done(self)
 
     def abort(self, error: NaruError) -> None:
         assert self.started is None
@@ -123,6 +128,8 @@ class Model:
     clock: Clock = field(default_factory=Clock)
     running: int = 0
     most: int = 0
+    served: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    """Seconds at the model, by tenant."""
 
     def __post_init__(self) -> None:
         urls = [f"http://127.0.0.1:{port}" for port in range(9000, 9000 + self.endpoints)]
@@ -137,7 +144,7 @@ class Model:
     def send(
         self, seconds: float = 1.0, priority: Priority | None = None, tenant: str = "t", *,
         due: float | None = None, again: Request | None = None,
-        told: Callable[[Request], None] = lambda _: None,
+        told: Callable[[Request], None] = lambda _: None, done: Callable[[Request], None] = lambda _: None,
     ) -> Request:  # fmt: skip
         """`again`: the same request as that one, sent once more."""
         body = b"%d" % next(self._numbers) if again is None else again.call.body
@@ -145,7 +152,7 @@ class Model:
             "chat", OpenAIStream(), self.fleet.models["m"], "/v1/chat/completions", body, b"", True, False, tenant,
             "id", self.clock.time, weight=self.weights.get(tenant, 1.0), priority=priority, due=due,
         )  # fmt: skip
-        request = Request(self, call, seconds, self.clock.time, told=told)
+        request = Request(self, call, seconds, self.clock.time, told=told, done=done)
         request.begin()
         return request
 

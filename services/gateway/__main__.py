@@ -10,7 +10,6 @@ import logging
 import signal
 import sys
 from dataclasses import dataclass
-from functools import cache
 
 import uvicorn
 import uvloop
@@ -33,26 +32,27 @@ from services.gateway.api.errors import describe
 from services.gateway.api.grpc.server import GrpcError, GrpcServer
 from services.gateway.api.http_edge import HttpEdge
 from services.gateway.api.http_protocol import bounded_protocol, server_options
-from services.gateway.metrics import Metrics, VersionMetrics
+from services.gateway.metrics import Metrics
 from services.gateway.policy.accounts import Accounts, accounts
 from services.gateway.policy.admission.admissions import Admissions
 from services.gateway.policy.admission.clock import LoopClock
 from services.gateway.policy.drain import Drain
 from services.gateway.policy.gate import Gate
 from services.gateway.policy.keyfile import KeyFileError, development_key
-from services.gateway.policy.keysource import KeySource
-from services.gateway.registry import RegistryError, load
+from services.gateway.policy.keysource import POLL, KeySource
+from services.gateway.registry import RegistryError
 from services.gateway.relay.books import Books
 from services.gateway.relay.context import RelayContext
 from services.gateway.relay.keepalive import KeepAlive
 from services.gateway.relay.mirror import Mirror
+from services.gateway.reload import WatchedFile
 from services.gateway.request_log import RequestLog
+from services.gateway.routing.builder import FleetBuilder
 from services.gateway.routing.dispatch import seeded
-from services.gateway.routing.fleet import Fleet
+from services.gateway.routing.fleetsource import FleetSource
 from services.gateway.routing.resilience import resilience
 from services.gateway.servers import Server
 from services.gateway.settings import DevelopmentKey, GatewaySection, Settings
-from services.gateway.upstream.endpoint import Endpoint
 from services.gateway.upstream.health import HealthChecker
 from services.gateway.upstream.scrape import Scraper
 
@@ -66,7 +66,8 @@ class Gateway:
     admin: Server
     health: HealthChecker
     scraper: Scraper
-    keys: KeySource
+    files: tuple[WatchedFile, ...]
+    """The registry and the keys."""
     accounts: Accounts
     mirror: Mirror
     drain: Drain
@@ -79,13 +80,19 @@ class Gateway:
         self.books.settle()
         self.log.flush()
 
+    def reload(self) -> None:
+        """Read every configuration file again."""
+        for file in self.files:
+            file.ask()
+
     async def watch(self) -> None:
-        """Keep what is known of the endpoints and the keys fresh, and the metrics small, for ever."""
+        """Keep what is configured and known of the endpoints fresh, and the metrics small, for ever."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self.keys.watch())
+            for file in self.files:
+                group.create_task(file.watch())
             group.create_task(self.accounts.run())
-            group.create_task(self.health.run())
-            group.create_task(self.scraper.run())
+            group.create_task(self.health.rounds.run())
+            group.create_task(self.scraper.rounds.run())
             group.create_task(self.metrics.keep_folded())
 
 
@@ -98,14 +105,20 @@ def build(settings: GatewaySection, keys: KeySource, seed: int | None = None) ->
     metrics = Metrics(registry)
     log = RequestLog(sys.stderr.buffer, enabled=logging.getLevelNamesMapping()[settings.log_level] <= logging.INFO)
     draw = seeded(seed)
-    fleet = Fleet(load(settings.registry), draw)
-    for endpoint in fleet.endpoints():
-        metrics.watch(endpoint)
+    health = HealthChecker(settings.upstream.health_interval, settings.upstream.health_timeout)
+    scraper = Scraper(settings.routing.scrape_interval, settings.routing.scrape_stale)
+    source = FleetSource(settings.registry, FleetBuilder(settings, metrics, draw), health)
+    live = source.live
+    live.follow(lambda fleet: health.rounds.follow(fleet.endpoints()))
+    live.follow(lambda fleet: scraper.rounds.follow(fleet.compared()))
+    metrics.watch(live.endpoints)
     drain = Drain(settings.drain.retry_after)
-    kept = accounts(settings, lambda endpoint: fleet.registry.price(endpoint.model, endpoint.version), metrics)
-    gate = Gate(drain, keys.authenticator, fleet, kept.quotas)
+    kept = accounts(settings, metrics)
+    gate = Gate(drain, keys.authenticator, live, kept.quotas)
     key = settings.upstream.api_key.get_secret_value() if settings.upstream.api_key else None
-    context = relay_context(settings, metrics, log, fleet)
+    admissions = Admissions(metrics, LoopClock())
+    live.follow(admissions.use)
+    context = relay_context(settings, metrics, log, admissions)
     mirror = Mirror(context, settings.routing.mirrored, draw)
     door = Door(gate, drain, context, mirror, key)
     options = server_options(settings.http)
@@ -117,14 +130,17 @@ def build(settings: GatewaySection, keys: KeySource, seed: int | None = None) ->
             client_app(HttpEdge(door, settings.http), failures), host=settings.http.host, port=settings.http.port,
             http=protocol, **options,
         )),
-        grpc=GrpcServer(settings.grpc, door, failures, fleet, drain),
+        grpc=GrpcServer(settings.grpc, door, failures, live, drain),
         admin=Server(uvicorn.Config(
-            admin_app(registry, context.books.settle, fleet, drain), host=settings.admin.host, port=settings.admin.port,
+            admin_app(registry, context.books.settle, live, drain), host=settings.admin.host, port=settings.admin.port,
             http="httptools", **options,
         )),
-        health=HealthChecker(fleet.endpoints(), settings.upstream.health_interval, settings.upstream.health_timeout),
-        scraper=Scraper(fleet.compared(), settings.routing.scrape_interval, settings.routing.scrape_stale),
-        keys=keys,
+        health=health,
+        scraper=scraper,
+        files=(
+            WatchedFile("registry", source, settings.registry_poll, metrics),
+            WatchedFile("keys", keys, POLL, metrics),
+        ),
         accounts=kept,
         mirror=mirror,
         drain=drain,
@@ -134,20 +150,13 @@ def build(settings: GatewaySection, keys: KeySource, seed: int | None = None) ->
     )  # fmt: skip
 
 
-def relay_context(settings: GatewaySection, metrics: Metrics, log: RequestLog, fleet: Fleet) -> RelayContext:
-    upstream = settings.upstream
-
-    @cache
-    def instruments(operation: str, endpoint: Endpoint) -> VersionMetrics:
-        slo = fleet.models[endpoint.model].slo
-        return VersionMetrics(metrics, operation, endpoint.model, endpoint.version, slo)
-
-    settled = settings.resilience
+def relay_context(settings: GatewaySection, metrics: Metrics, log: RequestLog, admissions: Admissions) -> RelayContext:
+    upstream, settled = settings.upstream, settings.resilience
     return RelayContext(
-        metrics=metrics, books=Books(metrics, log, instruments),
-        resilience=resilience(fleet.registry, settled, upstream, metrics),
+        metrics=metrics, books=Books(metrics, log),
+        resilience=resilience(settled, upstream, metrics),
         keep_alive=KeepAlive(settled.comment_interval),
-        admission=Admissions(fleet, metrics, LoopClock()), migrations=settled.migrations,
+        admission=admissions, migrations=settled.migrations,
         migration_text=settled.migration_text, max_answer=upstream.max_answer, max_event=upstream.max_event,
         describe=describe,
     )  # fmt: skip
@@ -160,6 +169,7 @@ async def serve(gateway: Gateway, settings: GatewaySection) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, gateway.reload)
     watch = asyncio.create_task(gateway.watch())
     servers = [asyncio.create_task(server.serve()) for server in (gateway.clients, gateway.admin)]
     # What was built at start lives as long as the process: the collector need not look at it again.

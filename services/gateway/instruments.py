@@ -6,7 +6,7 @@ owns histograms calls `fold` now and then, so that observations do not pile up b
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -87,6 +87,27 @@ class Counts(Collector):
         family = self._family(self._name, self._documentation, labels=self._labelnames)
         for values, child in self._children.items():
             family.add_metric(values, child.value)
+        yield family
+
+
+Labels = tuple[str, ...]
+
+
+class Readings(Collector):
+    """A gauge that is read where it is scraped: a label that is no longer read is no longer there."""
+
+    _type = "gauge"
+
+    def __init__(self, name: str, what: str, labels: Iterable[str], registry: CollectorRegistry) -> None:
+        self._name, self._documentation, self._labelnames = name, what, tuple(labels)
+        self.read: Callable[[], Mapping[Labels, float]] = dict
+        """Gives the values by their labels."""
+        registry.register(self)
+
+    def collect(self) -> Iterator[Metric]:
+        family = GaugeMetricFamily(self._name, self._documentation, labels=self._labelnames)
+        for values, value in self.read().items():
+            family.add_metric(values, value)
         yield family
 
 

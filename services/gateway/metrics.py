@@ -9,9 +9,9 @@ import asyncio
 from collections.abc import Callable, Iterable
 
 import msgspec
-from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import CollectorRegistry
 
-from services.gateway.instruments import Count, Counts, Histograms
+from services.gateway.instruments import Count, Counts, Histograms, Readings
 from services.gateway.registry import Slo
 from services.gateway.upstream.endpoint import Endpoint
 
@@ -83,6 +83,12 @@ class Metrics:
         def counter(name: str, what: str, *labels: str) -> Counts:
             return Counts(name, what, labels, registry)
 
+        def setting(name: str, what: str) -> Counts:
+            return Counts(name, what, ("file",), registry, gauge=True)
+
+        def reading(name: str, what: str) -> Readings:
+            return Readings(name, what, ("model", "endpoint"), registry)
+
         self.ttft = histogram(
             "gen_ai_server_time_to_first_token_seconds",
             "From the request's last byte to the first content token leaving the gateway.",
@@ -153,16 +159,9 @@ class Metrics:
             "naru_mirrored_request_duration_seconds", "From sending a copy to the end of its answer.",
             ("model", "version"), DURATION_BUCKETS,
         )  # fmt: skip
-        self.endpoint_healthy = Gauge(
-            "naru_endpoint_healthy", "1 where the last health check passed.", ("model", "endpoint"), registry=registry
-        )
-        self.endpoint_inflight = Gauge(
-            "naru_endpoint_inflight", "Requests at an endpoint.", ("model", "endpoint"), registry=registry
-        )
-        self.circuit_open = Gauge(
-            "naru_endpoint_circuit_open", "1 while an endpoint is ejected for how it answers.",
-            ("model", "endpoint"), registry=registry,
-        )  # fmt: skip
+        self.endpoint_healthy = reading("naru_endpoint_healthy", "1 where the last health check passed.")
+        self.endpoint_inflight = reading("naru_endpoint_inflight", "Requests at an endpoint.")
+        self.circuit_open = reading("naru_endpoint_circuit_open", "1 while an endpoint is ejected for how it answers.")
         self.ejections = counter(
             "naru_endpoint_ejections_total", "Ejections of an endpoint for how it answers.",
             "model", "endpoint",
@@ -187,6 +186,16 @@ class Metrics:
             "naru_migrations_total", "Streams whose engine died, by whether another endpoint continued them.",
             "model", "version", "outcome",
         )  # fmt: skip
+        self.config_reloads = counter(
+            "naru_config_reloads_total", "Times a configuration file was read again; outcome: ok or refused.",
+            "file", "outcome",
+        )  # fmt: skip
+        self.config_good = setting(
+            "naru_config_last_reload_successful", "0 while a file, as it is now, is refused and what it was is used."
+        )
+        self.config_since = setting(
+            "naru_config_last_reload_success_timestamp_seconds", "Unix time at which a file was last taken over."
+        )
 
     def fold(self) -> None:
         """Sort what was observed into its buckets; see `Buckets.fold`."""
@@ -204,12 +213,15 @@ class Metrics:
         """A request that reached no version: `model` is empty unless it is a configured one."""
         self.requests.labels(operation, model, "", outcome).inc()
 
-    def watch(self, endpoint: Endpoint) -> None:
-        """Read an endpoint's state at every scrape."""
-        labels = (endpoint.model, endpoint.authority)
-        self.endpoint_healthy.labels(*labels).set_function(lambda: float(endpoint.healthy))
-        self.endpoint_inflight.labels(*labels).set_function(lambda: float(endpoint.in_flight))
-        self.circuit_open.labels(*labels).set_function(lambda: float(not endpoint.circuit.closed))
+    def watch(self, endpoints: Callable[[], Iterable[Endpoint]]) -> None:
+        """Read the state of those that `endpoints` gives at every scrape."""
+
+        def reading(state: Callable[[Endpoint], float]) -> Callable[[], dict[tuple[str, ...], float]]:
+            return lambda: {(each.model, each.authority): float(state(each)) for each in endpoints()}
+
+        self.endpoint_healthy.read = reading(lambda endpoint: endpoint.healthy)
+        self.endpoint_inflight.read = reading(lambda endpoint: endpoint.in_flight)
+        self.circuit_open.read = reading(lambda endpoint: not endpoint.circuit.closed)
 
 
 class VersionMetrics:

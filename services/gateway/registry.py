@@ -213,6 +213,14 @@ class Model(Section):
     hedge: bool | None = None
     """Whether a slow answer is asked for a second time; left out, a core, reactive task model's is."""
 
+    def price_of(self, version: str) -> Price | None:
+        return self.versions[version].price or self.price
+
+    @property
+    def shadows(self) -> dict[str, float]:
+        """Versions that get a copy of requests and answer nobody who does not name them: percent of the requests."""
+        return {label: version.mirror for label, version in self.versions.items() if version.mirror}
+
     @property
     def hedged(self) -> bool:
         """Hedging needs a second endpoint to ask; a chat answer is too dear to ask for twice."""
@@ -283,10 +291,6 @@ class Registry(Section):
                 ahead += self.models[step].fallback if step in self.models else ()
         return reached
 
-    def price(self, model: str, version: str) -> Price | None:
-        found = self.models[model]
-        return found.versions[version].price or found.price
-
     def default(self, task: Task) -> str | None:
         """The first model of a task: what a request that names none gets."""
         return next((name for name, model in self.models.items() if model.task is task), None)
@@ -298,7 +302,7 @@ def load(path: Path) -> Registry:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RegistryError(f"{path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # a date that is none is a ValueError
         raise RegistryError(f"{path} is not YAML: {error}") from None
     try:
         return Registry.model_validate(data)

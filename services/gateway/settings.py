@@ -165,7 +165,9 @@ class DrainSettings(Section):
 
 class GatewaySection(Section):
     registry: Path
-    """The model registry: a YAML file."""
+    """The model registry: a YAML file, read again as it changes."""
+    registry_poll: float = Field(default=1.0, gt=0)
+    """Seconds between two looks at it; a change is taken over once two looks in a row find the same file."""
     http: HttpSettings = HttpSettings()
     grpc: GrpcSettings = GrpcSettings()
     admin: AdminSettings = AdminSettings()

@@ -9,10 +9,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from services.gateway.policy.drain import Drain
-from services.gateway.routing.fleet import Fleet
+from services.gateway.routing.fleet import LiveFleet
 
 
-def admin_app(registry: CollectorRegistry, settle: Callable[[], None], fleet: Fleet, drain: Drain) -> FastAPI:
+def admin_app(registry: CollectorRegistry, settle: Callable[[], None], live: LiveFleet, drain: Drain) -> FastAPI:
     """`settle` enters into the metrics what waits to be."""
     app = FastAPI(title="Naru admin", docs_url=None, redoc_url=None, openapi_url=None)
 
@@ -33,7 +33,7 @@ def admin_app(registry: CollectorRegistry, settle: Callable[[], None], fleet: Fl
         A model without an endpoint does not take the gateway out of service: the others still answer, and for that
         one a clear 503 is better than no connection.
         """
-        models = {name: pool.ready for name, pool in fleet.models.items()}
+        models = {name: pool.ready for name, pool in live.fleet.models.items()}
         return JSONResponse({"ready": not drain.draining, "models": models}, 503 if drain.draining else 200)
 
     return app

@@ -83,7 +83,7 @@ class Door:
             ),
             stream=order.stream, hide_usage=order.hide_usage, tenant=principal.tenant,
             request_id=admitted.request_id, received=admitted.received, hints=hints,
-            fallbacks=self.gate.fallbacks(principal, pool) if pool.falls_back else (),
+            fallbacks=self.gate.fallbacks(principal, pool) if pool.fallbacks else (),
             weight=principal.weight, priority=priority, due=due,
             account=self.gate.quotas.account(principal, len(order.body), stream=order.stream),
         )  # fmt: skip

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from services.common.logs import log
@@ -12,9 +11,7 @@ from services.gateway.policy.usage.folder import FolderStore
 from services.gateway.policy.usage.ledger import Ledger, Store, UsageError
 from services.gateway.policy.usage.memory import MemoryStore
 from services.gateway.policy.windows.memory import MemoryLimiter
-from services.gateway.registry import Price
 from services.gateway.settings import GatewaySection
-from services.gateway.upstream.endpoint import Endpoint
 
 logger = logging.getLogger("naru.usage")
 
@@ -46,9 +43,8 @@ class Accounts:
             log(logger, logging.ERROR, "the last usage could not be written down", reason=str(error))
 
 
-def accounts(settings: GatewaySection, price: Callable[[Endpoint], Price | None], metrics: Metrics) -> Accounts:
-    """`price`: what an endpoint's version costs."""
-    ledger = Ledger(_store(settings), price, metrics, settings.usage.interval)
+def accounts(settings: GatewaySection, metrics: Metrics) -> Accounts:
+    ledger = Ledger(_store(settings), metrics, settings.usage.interval)
     return Accounts(Quotas(MemoryLimiter(), ledger, metrics.quota_refusals), ledger)
 
 

@@ -6,16 +6,16 @@ from services.gateway.policy.drain import Drain
 from services.gateway.policy.keyring import Principal
 from services.gateway.policy.quota import Quotas
 from services.gateway.registry import Task
-from services.gateway.routing.fleet import Fleet, ModelPool
+from services.gateway.routing.fleet import LiveFleet, ModelPool
 
 LONGEST_NAME = 128
 _LISTED = "GET /v1/models lists what this key may use"
 
 
 class Gate:
-    def __init__(self, drain: Drain, authenticator: Authenticator, fleet: Fleet, quotas: Quotas) -> None:
+    def __init__(self, drain: Drain, authenticator: Authenticator, live: LiveFleet, quotas: Quotas) -> None:
         self.quotas = quotas
-        self._drain, self._authenticator, self._fleet = drain, authenticator, fleet
+        self._drain, self._authenticator, self._live = drain, authenticator, live
 
     @property
     def draining(self) -> bool:
@@ -29,10 +29,11 @@ class Gate:
 
     def model(self, principal: Principal, name: str | None, task: Task) -> ModelPool:
         """The model a request names, else the task's first one. Raises Draining, UnknownModel, PermissionDenied."""
-        pool = self._fleet.served.get(name) if name is not None else None
+        fleet = self._live.fleet
+        pool = fleet.served.get(name) if name is not None else None
         if pool is not None and pool.task is task and principal.models is None and not self._drain.draining:
             return pool  # most requests; every refusal is worded below
-        wanted = name if name is not None else self._fleet.registry.default(task)
+        wanted = name if name is not None else fleet.registry.default(task)
         if wanted is None:
             raise UnknownModel(f"no {task} model is served; {_LISTED}", param="model")
         pool = self.named(principal, wanted)
@@ -50,18 +51,15 @@ class Gate:
 
     def served(self, name: str) -> ModelPool:
         """A model, whoever asks. Raises UnknownModel."""
-        pool = self._fleet.served.get(name)
+        pool = self._live.fleet.served.get(name)
         if pool is None:
             raise UnknownModel(f"model {name[:LONGEST_NAME]!r} does not exist; {_LISTED}", param="model")
         return pool
 
     def fallbacks(self, principal: Principal, pool: ModelPool) -> tuple[ModelPool, ...]:
         """The models that may stand in for this one, as far as the key may use them."""
-        if pool.adapter is not None:
-            return ()  # what was asked for is the adapter, and no other model has it
-        names = self._fleet.registry.models[pool.name].fallback
-        return tuple(self._fleet.models[name] for name in names if principal.may_use(name)) if names else ()
+        return tuple(other for other in pool.fallbacks if principal.may_use(other.name))
 
     def visible(self, principal: Principal) -> list[ModelPool]:
         """The models a key may use, in the registry's order, then the adapters."""
-        return [pool for name, pool in self._fleet.served.items() if principal.may_use(name)]
+        return [pool for name, pool in self._live.fleet.served.items() if principal.may_use(name)]

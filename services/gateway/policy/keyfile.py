@@ -80,10 +80,10 @@ def load_keys(path: Path) -> KeyFile:
         return KeyFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise KeyFileError(f"{path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError):
-        raise KeyFileError(f"{path} is not YAML") from None
     except ValidationError as error:
         raise KeyFileError(f"{path}: {faults(error)}") from None
+    except (yaml.YAMLError, ValueError, RecursionError):  # a date that is none is a ValueError
+        raise KeyFileError(f"{path} is not YAML") from None
 
 
 def faults(error: ValidationError) -> str:

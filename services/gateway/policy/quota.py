@@ -12,7 +12,7 @@ from services.gateway.policy.windows.headers import ratelimit_headers
 from services.gateway.policy.windows.limiter import Limiter, Standing
 from services.gateway.relay.account import Account, Applicant
 from services.gateway.relay.dialects import Usage
-from services.gateway.upstream.endpoint import Endpoint
+from services.gateway.routing.fleet import ModelPool
 from services.gateway.upstream.request import Header
 
 
@@ -41,9 +41,9 @@ class Unlimited:
     def close(self, outcome: str, usage: Usage, pieces: int) -> None:
         pass
 
-    def record(self, answer: Answer, endpoint: Endpoint, pieces: int) -> None:
+    def record(self, answer: Answer, pool: ModelPool, version: str, pieces: int) -> None:
         used = spent(answer.outcome, answer.input_tokens, answer.output_tokens, pieces, self._size)
-        self._ledger.record(self._principal, endpoint, used, answered=answer.outcome == OK)
+        self._ledger.record(self._principal, pool, version, used, answered=answer.outcome == OK)
 
 
 class Limited:
@@ -75,9 +75,9 @@ class Limited:
             used = spent(outcome, usage.input, usage.output, pieces, self._size)
             self._quotas.limiter.settle(self, used.input + used.output)
 
-    def record(self, answer: Answer, endpoint: Endpoint, pieces: int) -> None:
+    def record(self, answer: Answer, pool: ModelPool, version: str, pieces: int) -> None:
         used = spent(answer.outcome, answer.input_tokens, answer.output_tokens, pieces, self._size)
-        self._quotas.ledger.record(self._principal, endpoint, used, answered=answer.outcome == OK)
+        self._quotas.ledger.record(self._principal, pool, version, used, answered=answer.outcome == OK)
 
     # Claim: from the limiter
 

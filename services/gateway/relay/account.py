@@ -6,7 +6,7 @@ from typing import Protocol
 from services.common.errors import NaruError
 from services.gateway.metrics import Answer
 from services.gateway.relay.dialects import Usage
-from services.gateway.upstream.endpoint import Endpoint
+from services.gateway.routing.fleet import ModelPool
 from services.gateway.upstream.request import Header
 
 
@@ -36,8 +36,8 @@ class Account(Protocol):
         `pieces`: the events with content that its client was sent.
         """
 
-    def record(self, answer: Answer, endpoint: Endpoint, pieces: int) -> None:
-        """Write down, some time later, what a call that went to an endpoint used."""
+    def record(self, answer: Answer, pool: ModelPool, version: str, pieces: int) -> None:
+        """Write down, some time later, what a call that went to this version used."""
 
 
 class Nobody:
@@ -51,7 +51,7 @@ class Nobody:
     def close(self, outcome: str, usage: Usage, pieces: int) -> None:
         pass
 
-    def record(self, answer: Answer, endpoint: Endpoint, pieces: int) -> None:
+    def record(self, answer: Answer, pool: ModelPool, version: str, pieces: int) -> None:
         pass
 
 

@@ -5,13 +5,13 @@ To enter one call touches much code and data that relaying does not, and pushes 
 """
 
 import asyncio
-from collections.abc import Callable
 
 import msgspec
 
-from services.gateway.metrics import Metrics, VersionMetrics
+from services.gateway.metrics import Metrics
 from services.gateway.relay.meter import Meter
 from services.gateway.request_log import Entry, RequestLog
+from services.gateway.routing.fleet import ModelPool
 from services.gateway.upstream.endpoint import Endpoint
 
 AT_ONCE = 64
@@ -28,7 +28,7 @@ class Ended(msgspec.Struct, gc=False):
     status: int
     reason: str | None
     client_fault: bool
-    model: str
+    pool: ModelPool
     """Which answered: the one that was asked for, or a fallback."""
     endpoint: Endpoint | None
     at: float
@@ -36,11 +36,8 @@ class Ended(msgspec.Struct, gc=False):
 
 
 class Books:
-    def __init__(
-        self, metrics: Metrics, log: RequestLog, instruments: Callable[[str, Endpoint], VersionMetrics]
-    ) -> None:
-        """`instruments`: those of an operation on an endpoint's version."""
-        self._metrics, self._log, self.instruments = metrics, log, instruments
+    def __init__(self, metrics: Metrics, log: RequestLog) -> None:
+        self._metrics, self._log = metrics, log
         self._ended: list[Ended] = []
         self._timer: asyncio.TimerHandle | None = None
 
@@ -66,11 +63,11 @@ class Books:
         if endpoint is None:
             self._metrics.refused(call.operation, ended.outcome, call.pool.name)
         else:
-            self.instruments(call.operation, endpoint).record(answer)
-            call.account.record(answer, endpoint, ended.meter.pieces)
+            ended.pool.instruments(call.operation, endpoint.version).record(answer)
+            call.account.record(answer, ended.pool, endpoint.version, ended.meter.pieces)
         ttft, tpot = answer.ttft, answer.tpot
         self._log.write(Entry(
-            call.request_id, call.operation, ended.outcome, ended.status, ended.reason, ended.model,
+            call.request_id, call.operation, ended.outcome, ended.status, ended.reason, ended.pool.name,
             endpoint.version if endpoint else None, endpoint.authority if endpoint else None, call.tenant, call.stream,
             None if ttft is None else round(ttft, 6), None if tpot is None else round(tpot, 6),
             round(ended.at - call.received, 6), answer.input_tokens, answer.output_tokens,

@@ -70,7 +70,7 @@ class _Copy:
     def __init__(self, mirror: Mirror, context: RelayContext, call: Call, endpoint: Endpoint) -> None:
         self._mirror, self._call, self._version = mirror, call, endpoint.version
         self.began = perf_counter()
-        limits = context.resilience.limits(call.pool.name, streamed=call.stream)
+        limits = call.pool.resilience.limits_of(streamed=call.stream)
         request = encode("POST", call.path, endpoint, call.head, call.body)
         self.exchange = Exchange(endpoint, request, self, limits)
         self._splitter = EventSplitter(context.max_event)

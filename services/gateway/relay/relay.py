@@ -367,7 +367,7 @@ class Relay:
         self._inflight.value -= 1
         self._call.account.close(outcome, self._meter.usage, self._meter.pieces)
         self._context.books.close(Ended(
-            self._meter, outcome, status, reason, client_fault, self._dispatch.pool.name, self._dispatch.endpoint,
+            self._meter, outcome, status, reason, client_fault, self._dispatch.pool, self._dispatch.endpoint,
             perf_counter(),
         ))  # fmt: skip
         self._closed(self)
@@ -388,4 +388,4 @@ class Relay:
     def _instruments(self) -> VersionMetrics:
         endpoint = self._dispatch.endpoint
         assert endpoint is not None
-        return self._context.books.instruments(self._call.operation, endpoint)
+        return self._dispatch.pool.instruments(self._call.operation, endpoint.version)

@@ -66,7 +66,7 @@ class Dispatch:
         """Where the request is, or went last."""
         self._pools, self._hints, self._streamed = pools, hints, streamed
         self._requester, self._resilience = requester, resilience
-        self._own = resilience.models[self.pool.name]
+        self._own = self.pool.resilience
         self._tried: tuple[Endpoint, ...] = ()
         self._left = resilience.retries
         self._attempt: Attempt | None = None
@@ -123,7 +123,7 @@ class Dispatch:
     def _at(self, endpoint: Endpoint) -> Attempt:
         self.endpoint = endpoint
         self._tried += (endpoint,)
-        limits = self._resilience.limits(self.pool.name, streamed=self._streamed)
+        limits = self.pool.resilience.limits_of(streamed=self._streamed)
         return Attempt(self, endpoint, self._requester.encode(endpoint), limits)
 
     def _next(self, passed_over: Collection[Endpoint]) -> tuple[ModelPool, Endpoint] | None:

@@ -1,37 +1,46 @@
-"""The fleet: every configured model with its endpoints, built from the registry."""
+"""The fleet: every configured model with its endpoints, as the registry said at one moment.
 
-import random
+A fleet never changes. A reload puts another one in its place (`LiveFleet`), and a request stays with the pools it got:
+all that is configured of a model, a call reads from its pool.
+"""
+
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from services.common.errors import UnknownVersion
-from services.gateway.registry import Model, Registry, Role, Slo, Task
+from services.gateway.metrics import VersionMetrics
+from services.gateway.registry import Model, Registry, Role, Task
 from services.gateway.routing.hints import Hints
 from services.gateway.routing.pick import Picker
+from services.gateway.routing.resilience import ModelResilience
 from services.gateway.upstream.endpoint import Endpoint
 
-HEALTH_PATHS = {Task.CHAT: "/health", Task.EMBEDDING: "/health"}
-"""vLLM answers `/health` only while its engine lives; every other task runs on BentoML, which has `/readyz`."""
+LANGUAGE = frozenset({Task.CHAT, Task.EMBEDDING})
+"""Tasks that run on vLLM."""
 LONGEST_NAME = 128
 """Characters of a client's word that an error repeats."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ModelPool:
     """One model: what it is, and where it runs."""
 
     name: str
     task: Task
     role: Role
-    slo: Slo
+    entry: Model
+    """Its entry in the registry."""
     endpoints: tuple[Endpoint, ...]
     """Version by version, in the registry's order."""
     shadows: Mapping[str, float]
-    """Versions that get a copy of requests and answer nobody who does not name them: percent of the requests."""
+    """Its entry's."""
     picker: Picker
-    falls_back: bool = False
-    """Whether the registry names models that may stand in for this one."""
+    resilience: ModelResilience
+    instruments: Callable[[str, str], VersionMetrics]
+    """Those of an operation on a version."""
+    fallbacks: "tuple[ModelPool, ...]" = ()
+    """The models that may stand in for this one, in their order."""
     adapter: str | None = None
     """The LoRA adapter that is asked for; it shares all the rest with its model."""
 
@@ -59,15 +68,15 @@ class ModelPool:
 
 
 class Fleet:
-    def __init__(self, registry: Registry, draw: random.Random) -> None:
-        self.registry = registry
-        self.models = {name: _pool(name, model, draw) for name, model in registry.models.items()}
+    def __init__(self, registry: Registry, models: Mapping[str, ModelPool]) -> None:
+        self.registry, self.models = registry, models
         adapters = {
-            adapter: replace(self.models[name], adapter=adapter)
-            for name, model in registry.models.items()
-            for adapter in model.adapters
+            # What is asked for is the adapter, and no other model has it.
+            adapter: replace(pool, adapter=adapter, fallbacks=())
+            for pool in models.values()
+            for adapter in pool.entry.adapters
         }
-        self.served = self.models | adapters
+        self.served = {**models, **adapters}
         """Everything that can be asked for."""
 
     def endpoints(self) -> Iterator[Endpoint]:
@@ -78,15 +87,29 @@ class Fleet:
         """The endpoints of language models that are picked from several: what their engines say matters."""
         for model in self.models.values():
             versions = Counter(endpoint.version for endpoint in model.endpoints)
-            yield from (e for e in model.endpoints if versions[e.version] > 1 and model.task in HEALTH_PATHS)
+            yield from (e for e in model.endpoints if versions[e.version] > 1 and model.task in LANGUAGE)
 
 
-def _pool(name: str, model: Model, draw: random.Random) -> ModelPool:
-    endpoints = tuple(
-        Endpoint(name, label, url, version.weight, HEALTH_PATHS.get(model.task, "/readyz"))
-        for label, version in model.versions.items()
-        for url in version.endpoints
-    )
-    shadows = {label: version.mirror for label, version in model.versions.items() if version.mirror}
-    picker = Picker(endpoints, shadows, model.routing, draw)
-    return ModelPool(name, model.task, model.role, model.slo, endpoints, shadows, picker, bool(model.fallback))
+class LiveFleet:
+    """The fleet that new requests get."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.fleet = fleet
+        self._followers: list[Callable[[Fleet], None]] = []
+
+    def endpoints(self) -> Iterator[Endpoint]:
+        return self.fleet.endpoints()
+
+    def follow(self, take: Callable[[Fleet], None]) -> None:
+        """`take` gets the fleet, now and whenever another one takes its place."""
+        self._followers.append(take)
+        take(self.fleet)
+
+    def use(self, fleet: Fleet) -> None:
+        """From now on requests get this fleet; those that run stay with theirs."""
+        gone = set(self.fleet.endpoints()) - set(fleet.endpoints())
+        self.fleet = fleet
+        for endpoint in gone:
+            endpoint.retire()
+        for take in self._followers:
+            take(fleet)

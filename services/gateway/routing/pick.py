@@ -4,7 +4,7 @@ import random
 from collections.abc import Collection, Sequence
 from typing import TypeVar
 
-from services.gateway.registry import Routing
+from services.gateway.registry import Model
 from services.gateway.routing import scorers
 from services.gateway.routing.filters import candidates, weighted_version
 from services.gateway.routing.hints import ANYWHERE, Hints
@@ -22,8 +22,10 @@ class Picker:
     """Picks among one model's endpoints. All it remembers is which prompts each was given."""
 
     def __init__(
-        self, endpoints: Sequence[Endpoint], shadows: Collection[str], routing: Routing, draw: random.Random
+        self, endpoints: Sequence[Endpoint], model: Model, draw: random.Random, memory: PrefixMemory | None = None
     ) -> None:
+        """`memory`: what was remembered of these endpoints, if anything."""
+        routing, shadows = model.routing, model.shadows
         self._answering = [endpoint for endpoint in endpoints if endpoint.version not in shadows]
         self._versions = {
             version: [endpoint for endpoint in endpoints if endpoint.version == version]
@@ -31,11 +33,12 @@ class Picker:
         }
         self._one_version = len({endpoint.version for endpoint in self._answering}) == 1
         self._routing, self._weights, self._draw = routing, routing.weights, draw
+        self._shares = {label: version.weight for label, version in model.versions.items()}
         few = self._answering if self._one_version and len(self._answering) <= routing.choices_above else []
         self._turns = [[*few[first:], *few[:first]] for first in range(len(few))]
         """The endpoints from each one on, where all of them are looked at for every request."""
         self._turn = 0
-        self._memory = PrefixMemory(endpoints, routing.prefix_blocks)
+        self.memory = PrefixMemory(endpoints, routing.prefix_blocks) if memory is None else memory
         self._places = {endpoint: scorers.digest(endpoint.url) for endpoint in endpoints}
         self._standing: dict[str, Standing] = {}
 
@@ -53,7 +56,7 @@ class Picker:
             able = self._few(able, hints, adapter, blocks)
         chosen = able[self._best(self._scores(able, hints, adapter, blocks))]
         if blocks:
-            self._memory.learn(blocks, chosen)
+            self.memory.learn(blocks, chosen)
         return chosen
 
     def _idlest(self) -> Endpoint | None:
@@ -80,7 +83,7 @@ class Picker:
             return able
         # A session stays with its version: half a conversation with another model would be felt.
         point = scorers.point(hints.session) if hints.session else self._draw.random()
-        return weighted_version(able, point)
+        return weighted_version(able, self._shares, point)
 
     def _few(self, able: Sequence[Endpoint], hints: Hints, adapter: str | None, blocks: Chain) -> Sequence[Endpoint]:
         """Two at random, and those that the request is drawn to.
@@ -89,7 +92,7 @@ class Picker:
         """
         few = [self._any(able), self._any(able)]
         if blocks:
-            depths = self._memory.matched(blocks, able)
+            depths = self.memory.matched(blocks, able)
             longest = max(depths)
             deepest = [endpoint for endpoint, depth in zip(able, depths, strict=True) if depth == longest]
             few += [self._any(deepest), self._any(deepest)]
@@ -112,7 +115,7 @@ class Picker:
             scores = scorers.added(scores, self._worth(able[0].version, vitals))
         if adapter:
             scores = scorers.added(scores, scorers.weighted(weights.adapter, scorers.adapter(vitals, adapter)))
-        depths = self._memory.matched(blocks, able) if blocks else [0]
+        depths = self.memory.matched(blocks, able) if blocks else [0]
         if max(depths) > min(depths):
             served = scorers.prefix(depths, len(blocks), able, spread)
             scores = scorers.added(scores, scorers.weighted(weights.prefix, served))

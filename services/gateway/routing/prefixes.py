@@ -6,6 +6,7 @@ hash means a known beginning. What is remembered is bounded: blocks not met for 
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from itertools import count
 
 from services.gateway.routing.hints import Hints
 from services.gateway.upstream.endpoint import Endpoint
@@ -41,6 +42,16 @@ class PrefixMemory:
         self._bits = {endpoint: 1 << index for index, endpoint in enumerate(endpoints)}
         self._capacity = capacity
         self._owners: OrderedDict[int, int] = OrderedDict()
+
+    def kept(self, endpoints: Sequence[Endpoint], capacity: int) -> "PrefixMemory":
+        """What is remembered of these endpoints, some of which may be new; nothing of any other."""
+        made = PrefixMemory((), capacity)
+        bits = {endpoint: self._bits[endpoint] for endpoint in endpoints if endpoint in self._bits}
+        free = (bit for bit in (1 << index for index in count()) if bit not in bits.values())
+        made._bits = bits | {endpoint: next(free) for endpoint in endpoints if endpoint not in bits}
+        known = sum(bits.values())
+        made._owners = OrderedDict((block, left) for block, owners in self._owners.items() if (left := owners & known))
+        return made
 
     def __len__(self) -> int:
         return len(self._owners)

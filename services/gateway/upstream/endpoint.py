@@ -16,10 +16,10 @@ class Endpoint:
     model: str
     version: str
     url: str
-    weight: int
-    """The version's weight; the endpoints of one version share it."""
     health_path: str
     healthy: bool = False
+    retired: bool = False
+    """The registry names it no more: what runs there ends there, and further attempts go elsewhere if they can."""
     in_flight: int = 0
     circuit: Circuit = field(default_factory=Circuit)
     busy_until: float = 0.0
@@ -48,4 +48,10 @@ class Endpoint:
     @property
     def available(self) -> bool:
         """Whether a request may go there: its health check passes, and its answers have not ejected it."""
-        return self.healthy and (self.circuit.closed or self.circuit.admits())
+        return self.healthy and not self.retired and (self.circuit.closed or self.circuit.admits())
+
+    def retire(self) -> None:
+        """Take no new request, and close what is open and idle; a connection in use closes soon after its last."""
+        self.retired = True
+        for connection in self.idle:
+            connection.transport.close()

@@ -27,7 +27,7 @@ async def fetch(
     page = _Page()
     request = encode("POST" if body else "GET", path, endpoint, head + b"connection: close\r\n", body)
     # No request of a client's: it has an endpoint of its own, and so is not in flight and takes no kept connection.
-    stand_in = Endpoint(endpoint.model, endpoint.version, endpoint.url, 0, endpoint.health_path)
+    stand_in = Endpoint(endpoint.model, endpoint.version, endpoint.url, endpoint.health_path)
     exchange = Exchange(stand_in, request, page, limits)
     exchange.start()
     try:

@@ -8,6 +8,7 @@ from services.common.errors import UpstreamError, UpstreamTimeout
 from services.common.logs import log
 from services.gateway.upstream.endpoint import Endpoint
 from services.gateway.upstream.fetch import fetch, within
+from services.gateway.upstream.rounds import Rounds
 
 logger = logging.getLogger(__name__)
 
@@ -20,15 +21,18 @@ RECOVERY_INTERVAL = 0.5
 class HealthChecker:
     """Sets `Endpoint.healthy` and logs each turn."""
 
-    def __init__(self, endpoints: Iterable[Endpoint], interval: float, timeout: float) -> None:
-        self.endpoints = tuple(endpoints)
+    def __init__(self, interval: float, timeout: float) -> None:
+        self.rounds = Rounds(self._watch)
         self._interval = interval
         self._limits = within(timeout)
 
-    async def run(self) -> None:
-        async with asyncio.TaskGroup() as group:
-            for endpoint in self.endpoints:
-                group.create_task(self._watch(endpoint))
+    async def look(self, endpoints: Iterable[Endpoint]) -> None:
+        """Check each of these once, all at the same time."""
+        await asyncio.gather(*map(self._look, endpoints))
+
+    async def _look(self, endpoint: Endpoint) -> None:
+        fault = await self._check(endpoint)
+        self._turn(endpoint, healthy=fault is None, why=fault.message if fault else None)
 
     async def _watch(self, endpoint: Endpoint) -> None:
         slow = 0

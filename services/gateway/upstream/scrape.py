@@ -1,25 +1,20 @@
 """What engines say of themselves: their `/metrics`, read again and again, beside the requests and never before one."""
 
 import asyncio
-from collections.abc import Iterable
 
 from services.common.errors import UpstreamError
 from services.gateway.upstream.endpoint import Endpoint
 from services.gateway.upstream.fetch import fetch, within
+from services.gateway.upstream.rounds import Rounds
 from services.gateway.upstream.vitals import Vitals, read_vitals
 
 
 class Scraper:
     """Sets `Endpoint.vitals`, and takes them back when they are older than `stale` seconds."""
 
-    def __init__(self, endpoints: Iterable[Endpoint], interval: float, stale: float) -> None:
-        self._endpoints = tuple(endpoints)
+    def __init__(self, interval: float, stale: float) -> None:
+        self.rounds = Rounds(self._watch)
         self._interval, self._stale, self._limits = interval, stale, within(stale)
-
-    async def run(self) -> None:
-        async with asyncio.TaskGroup() as group:
-            for endpoint in self._endpoints:
-                group.create_task(self._watch(endpoint))
 
     async def _watch(self, endpoint: Endpoint) -> None:
         loop = asyncio.get_running_loop()

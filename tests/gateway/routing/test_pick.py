@@ -21,9 +21,9 @@ def chosen(*endpoints: Endpoint, hints: Hints = ANYWHERE, times: int = 2000, **r
     return Counter(found for _ in range(times) if (found := made.pick(hints, None, ())))
 
 
-def shares(*endpoints: Endpoint) -> Counter[str]:
+def shares(*endpoints: Endpoint, **weights: int) -> Counter[str]:
     counted: Counter[str] = Counter()
-    for found, count in chosen(*endpoints).items():
+    for found, count in chosen(*endpoints, shares=weights).items():
         counted[found.version] += count
     return counted
 
@@ -47,17 +47,17 @@ def test_equals_share_the_load() -> None:
 
 
 def test_versions_share_by_weight_however_many_endpoints_they_have() -> None:
-    found = shares(endpoint("v1", weight=90), endpoint("v1", weight=90), endpoint("v2", weight=10))
+    found = shares(endpoint("v1"), endpoint("v1"), endpoint("v2"), v1=90, v2=10)
     assert 140 < found["v2"] < 260
 
 
 def test_weight_zero_gets_nothing_until_it_is_the_last() -> None:
-    assert set(shares(endpoint("v1"), endpoint("v2", weight=0))) == {"v1"}
-    assert set(shares(endpoint("v1", healthy=False), endpoint("v2", weight=0))) == {"v2"}
+    assert set(shares(endpoint("v1"), endpoint("v2"), v2=0)) == {"v1"}
+    assert set(shares(endpoint("v1", healthy=False), endpoint("v2"), v2=0)) == {"v2"}
 
 
 def test_a_version_is_drawn_before_load_is_looked_at() -> None:
-    found = shares(endpoint("v1", weight=90, in_flight=500), endpoint("v2", weight=10))
+    found = shares(endpoint("v1", in_flight=500), endpoint("v2"), v1=90, v2=10)
     assert 140 < found["v2"] < 260
 
 
@@ -69,7 +69,7 @@ def test_a_named_version_answers_or_none_does() -> None:
 
 
 def test_a_shadow_answers_only_who_names_it() -> None:
-    shadow, sick = endpoint("shadow", weight=0), endpoint("v1", healthy=False)
+    shadow, sick = endpoint("shadow"), endpoint("v1", healthy=False)
     made = picker(sick, shadow, shadows=("shadow",))
     assert made.pick(ANYWHERE, None, ()) is None
     assert made.pick(Hints(version="shadow"), None, ()) is shadow
@@ -134,7 +134,7 @@ def test_a_prompt_too_short_for_a_block_is_routed_by_load() -> None:
 
 
 def test_a_session_stays_with_its_endpoint_and_its_version() -> None:
-    endpoints = [endpoint(version, weight=50) for version in ("v1", "v1", "v2", "v2")]
+    endpoints = [endpoint(version) for version in ("v1", "v1", "v2", "v2")]
     homes: Counter[Endpoint] = Counter()
     for name in range(200):
         found = chosen(*endpoints, hints=Hints(session=f"s{name}"), times=5)

@@ -13,7 +13,7 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse, H
 from services.gateway.api.grpc.visit import Context
 from services.gateway.policy.drain import Drain
 from services.gateway.registry import Task
-from services.gateway.routing.fleet import Fleet
+from services.gateway.routing.fleet import LiveFleet
 
 GATEWAY = ""
 """The name under which the gateway as a whole is asked for."""
@@ -22,9 +22,9 @@ PACE = 0.5
 
 
 class HealthServicer:
-    def __init__(self, fleet: Fleet, drain: Drain, tasks: Mapping[str, Collection[Task]]) -> None:
+    def __init__(self, live: LiveFleet, drain: Drain, tasks: Mapping[str, Collection[Task]]) -> None:
         """`tasks`: a service's full name to the tasks that it makes reachable."""
-        self._fleet, self._drain, self._tasks = fleet, drain, tasks
+        self._live, self._drain, self._tasks = live, drain, tasks
 
     async def Check(self, request: HealthCheckRequest, context: Context) -> HealthCheckResponse:  # noqa: N802
         status = self._status(request.service)
@@ -51,7 +51,7 @@ class HealthServicer:
         if service != GATEWAY and service not in self._tasks:
             return HealthCheckResponse.SERVICE_UNKNOWN
         ready = service == GATEWAY or any(
-            pool.ready for pool in self._fleet.models.values() if pool.task in self._tasks[service]
+            pool.ready for pool in self._live.fleet.models.values() if pool.task in self._tasks[service]
         )
         serving = ready and not self._drain.draining
         return HealthCheckResponse.SERVING if serving else HealthCheckResponse.NOT_SERVING

@@ -25,7 +25,7 @@ from services.gateway.api.oip.inference import SIGNATURES, Inference
 from services.gateway.api.oip.servicer import InferenceServicer
 from services.gateway.policy.drain import Drain
 from services.gateway.registry import Task
-from services.gateway.routing.fleet import Fleet
+from services.gateway.routing.fleet import LiveFleet
 from services.gateway.settings import GrpcSettings, TlsSettings
 
 
@@ -70,8 +70,8 @@ def services(settings: GrpcSettings, door: Door) -> tuple[Service, ...]:
 class GrpcServer:
     """Built with the gateway, bound by `start`: a gRPC server belongs to the event loop it is made in."""
 
-    def __init__(self, settings: GrpcSettings, door: Door, failures: Failures, fleet: Fleet, drain: Drain) -> None:
-        self._settings, self._door, self._failures, self._fleet, self._drain = settings, door, failures, fleet, drain
+    def __init__(self, settings: GrpcSettings, door: Door, failures: Failures, live: LiveFleet, drain: Drain) -> None:
+        self._settings, self._door, self._failures, self._live, self._drain = settings, door, failures, live, drain
         self._server: grpc.aio.Server | None = None
         self._retiring: asyncio.Task[None] | None = None
         self.port: int | None = None
@@ -111,7 +111,7 @@ class GrpcServer:
         methods = Methods(server, self._door, self._failures.naming(operations))
         for service in served:
             service.add(service.servicer, methods)
-        health = HealthServicer(self._fleet, self._drain, {service.name: service.tasks for service in served})
+        health = HealthServicer(self._live, self._drain, {service.name: service.tasks for service in served})
         health_pb2_grpc.add_HealthServicer_to_server(health, server)
         if self._settings.reflection:
             own = (health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)

@@ -7,23 +7,30 @@ from msgspec import structs
 from services.gateway.metrics import Metrics
 from services.gateway.policy.admission.clock import Clock
 from services.gateway.policy.admission.model import ModelAdmission
+from services.gateway.registry import Admission
 from services.gateway.relay.admission import UNLIMITED, Applicant, Place
 from services.gateway.relay.bodies import for_model
 from services.gateway.relay.call import Call
-from services.gateway.routing.fleet import Fleet
+from services.gateway.routing.fleet import Fleet, ModelPool
 
 
 class Admissions:
-    def __init__(self, fleet: Fleet, metrics: Metrics, clock: Clock) -> None:
+    def __init__(self, metrics: Metrics, clock: Clock) -> None:
+        self._metrics, self._clock = metrics, clock
         self._fallbacks = metrics.fallbacks
-        self._models: Mapping[str, ModelAdmission] = {
-            name: ModelAdmission(fleet.models[name], model.admission, clock, metrics)
-            for name, model in fleet.registry.models.items()
-            if model.admission is not None
-        }
-        self._overflowing = frozenset(
-            name for name, model in fleet.registry.models.items() if model.admission and model.admission.overflow
-        )
+        self._models: Mapping[str, ModelAdmission] = {}
+
+    def use(self, fleet: Fleet) -> None:
+        """From now on this fleet's limits count; what runs and waits stays, and counts against them."""
+        limited = ((pool, pool.entry.admission) for pool in fleet.models.values())
+        self._models = {pool.name: self._model(pool, settings) for pool, settings in limited if settings is not None}
+
+    def _model(self, pool: ModelPool, settings: Admission) -> ModelAdmission:
+        known = self._models.get(pool.name)
+        if known is None:
+            return ModelAdmission(pool, settings, self._clock, self._metrics)
+        known.use(pool, settings)
+        return known
 
     def enter(self, call: Call, applicant: Applicant) -> Place:
         """Raises Saturated, DeadlineExceeded."""
@@ -31,15 +38,15 @@ class Admissions:
         return UNLIMITED if model is None else model.enter(call, applicant)
 
     def placed(self, call: Call) -> Call:
-        name = call.pool.name
-        if name not in self._overflowing or call.hints.version is not None or self._takes(call):
+        settings = call.pool.entry.admission
+        if settings is None or not settings.overflow or call.hints.version is not None or self._takes(call):
             return call
         for number, pool in enumerate(call.fallbacks, 1):
             other = structs.replace(
                 call, pool=pool, body=for_model(call.body, pool.name), fallbacks=call.fallbacks[number:]
             )  # fmt: skip
             if self._takes(other):
-                self._fallbacks.labels(name, pool.name).inc()
+                self._fallbacks.labels(call.pool.name, pool.name).inc()
                 return other
         return call
 

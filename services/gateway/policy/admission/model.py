@@ -35,16 +35,22 @@ class ModelAdmission:
     running = True
 
     def __init__(self, pool: ModelPool, settings: Admission, clock: Clock, metrics: Metrics) -> None:
-        self._pool, self._settings, self._clock = pool, settings, clock
+        self._clock = clock
         self._now = clock.now
         now = clock.now()
         self._service = Service(now)
         self._turns = Turns(len(CLASSES))
         self._queue = Queue()
-        self._rank = RANKS[pool.role.priority]
         self._depth = [metrics.queue_depth.labels(pool.name, priority) for priority in CLASSES]
         self._shed = metrics.shed
+        self.use(pool, settings)
+
+    def use(self, pool: ModelPool, settings: Admission) -> None:
+        """From now on these count, for what waits already too."""
+        self._pool, self._settings = pool, settings
         self._limit, self._counted = settings.concurrency or 0, inf if settings.concurrency else -inf
+        if self._queue.length:
+            self._start_waiting(self._now())
 
     # from the relays
 
@@ -107,7 +113,7 @@ class ModelAdmission:
         return ticket
 
     def _flow(self, call: Call) -> Flow:
-        rank = self._rank if call.priority is None else RANKS[call.priority]
+        rank = RANKS[call.priority or call.pool.role.priority]
         return self._queue.flow(rank, call.tenant, call.weight)
 
     def _check_hope(self, call: Call, ticket: Ticket, now: float) -> None:

@@ -1,9 +1,9 @@
-"""Who used what: each answer is added to a line of its key and endpoint, and the lines go to a store now and then."""
+"""Who used what: each answer is added to a line of its key and version, and the lines go to a store now and then."""
 
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Protocol
 
@@ -12,8 +12,7 @@ from services.gateway.metrics import Metrics
 from services.gateway.policy.keyring import Principal
 from services.gateway.policy.usage.row import Row, RowKey, merge
 from services.gateway.policy.usage.spent import Spent
-from services.gateway.registry import Price
-from services.gateway.upstream.endpoint import Endpoint
+from services.gateway.routing.fleet import ModelPool
 
 logger = logging.getLogger("naru.usage")
 TOO_MANY = 10_000
@@ -35,7 +34,7 @@ class Store(Protocol):
 
 
 class Line:
-    """What one key used of one endpoint since the last time."""
+    """What one key used of one version since the last time."""
 
     __slots__ = ("answers", "estimated", "input", "output", "requests")
 
@@ -44,22 +43,22 @@ class Line:
 
 
 class Ledger:
-    def __init__(
-        self, store: Store, price: Callable[[Endpoint], Price | None], metrics: Metrics, interval: float = 1.0
-    ) -> None:
-        """`price`: what an endpoint's version costs; `interval`: seconds after which the store gets what is new."""
-        self._store, self._price, self._metrics, self._interval = store, price, metrics, interval
-        self._lines: dict[tuple[Principal, Endpoint], Line] = {}
+    def __init__(self, store: Store, metrics: Metrics, interval: float = 1.0) -> None:
+        """`interval`: seconds after which the store gets what is new."""
+        self._store, self._metrics, self._interval = store, metrics, interval
+        self._lines: dict[tuple[Principal, ModelPool, str], Line] = {}
+        """By who asked and which model and version answered, at the price that it had then."""
         self._waiting: dict[RowKey, Row] = {}
         """What the store has not taken yet."""
         self._one_at_a_time = asyncio.Lock()
         self._failing = False
 
-    def record(self, principal: Principal, endpoint: Endpoint, used: Spent, *, answered: bool) -> None:
-        """One call that went to an endpoint; `answered`: its client got all of the answer."""
-        line = self._lines.get((principal, endpoint))
+    def record(self, principal: Principal, pool: ModelPool, version: str, used: Spent, *, answered: bool) -> None:
+        """One call that went to a version of a model; `answered`: its client got all of the answer."""
+        key = (principal, pool, version)
+        line = self._lines.get(key)
         if line is None:
-            line = self._lines[principal, endpoint] = Line()
+            line = self._lines[key] = Line()
         line.requests += 1
         line.answers += answered
         line.input += used.input
@@ -117,16 +116,16 @@ class Ledger:
         """Make rows of the lines, and count what they cost."""
         lines, self._lines = self._lines, {}
         today = datetime.now(UTC).date().isoformat()
-        for (principal, endpoint), line in lines.items():
-            labels = (endpoint.model, endpoint.version, principal.tenant)
+        for (principal, pool, version), line in lines.items():
+            labels = (pool.name, version, principal.tenant)
             if line.estimated:
                 self._metrics.estimated_tokens.labels(*labels).inc(line.estimated)
-            price, cost, currency = self._price(endpoint), 0.0, ""
+            price, cost, currency = pool.entry.price_of(version), 0.0, ""
             if price is not None:
                 cost, currency = price.of(line.input, line.output, line.answers), price.currency
                 self._metrics.cost.labels(*labels, currency).inc(cost)
             merge(self._waiting, Row(
-                today, principal.tenant, principal.key, endpoint.model, currency,
+                today, principal.tenant, principal.key, pool.name, currency,
                 line.requests, line.input, line.output, line.estimated, cost,
             ))  # fmt: skip
 

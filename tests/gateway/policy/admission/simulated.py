@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -16,8 +17,9 @@ from services.gateway.registry import Priority, Registry
 from services.gateway.relay.admission import UNLIMITED, Place
 from services.gateway.relay.call import Call
 from services.gateway.relay.dialects import OpenAIStream
+from services.gateway.routing.builder import FleetBuilder
 from services.gateway.routing.dispatch import seeded
-from services.gateway.routing.fleet import Fleet
+from services.gateway.settings import GatewaySection
 
 
 @dataclass
@@ -134,12 +136,14 @@ class Model:
     def __post_init__(self) -> None:
         urls = [f"http://127.0.0.1:{port}" for port in range(9000, 9000 + self.endpoints)]
         model = {"task": "chat", "versions": {"v1": {"endpoints": urls}}, "role": self.role, "admission": self.settings}
-        self.fleet = Fleet(Registry.model_validate({"models": {"m": model}}), seeded(1))
+        self.metrics = Metrics(CollectorRegistry())
+        builder = FleetBuilder(GatewaySection(registry=Path()), self.metrics, seeded(1))
+        self.fleet = builder.build(Registry.model_validate({"models": {"m": model}}))
         for endpoint in self.fleet.endpoints():
             endpoint.healthy = True
-        self.metrics = Metrics(CollectorRegistry())
         self._numbers = count()
-        self.admissions = Admissions(self.fleet, self.metrics, self.clock)
+        self.admissions = Admissions(self.metrics, self.clock)
+        self.admissions.use(self.fleet)
 
     def send(
         self, seconds: float = 1.0, priority: Priority | None = None, tenant: str = "t", *,

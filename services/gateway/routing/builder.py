@@ -1,0 +1,70 @@
+"""Builds fleets. What stays of the one before keeps all that is known of it: health, circuits, connections, prompts."""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+
+from services.gateway.metrics import Metrics, VersionMetrics
+from services.gateway.registry import Model, Registry
+from services.gateway.routing.fleet import LANGUAGE, Fleet, ModelPool
+from services.gateway.routing.pick import Picker
+from services.gateway.routing.resilience import model_resilience
+from services.gateway.settings import GatewaySection
+from services.gateway.upstream.endpoint import Endpoint
+
+
+class FleetBuilder:
+    def __init__(self, settings: GatewaySection, metrics: Metrics, draw: random.Random) -> None:
+        self._settings, self._metrics, self._draw = settings, metrics, draw
+
+    def build(self, registry: Registry, before: Fleet | None = None) -> Fleet:
+        """A model whose entry is the same as before, and those of its fallbacks, keeps its very pool."""
+        made: dict[str, ModelPool] = {}
+        for name in registry.models:
+            self._add(name, registry, before.models if before else {}, made)
+        return Fleet(registry, {name: made[name] for name in registry.models})
+
+    def _add(self, name: str, registry: Registry, old: Mapping[str, ModelPool], made: dict[str, ModelPool]) -> None:
+        """With the models that it falls back to, which never lead in a circle."""
+        if name in made:
+            return
+        entry = registry.models[name]
+        for other in entry.fallback:
+            self._add(other, registry, old, made)
+        made[name] = self._pool(name, entry, tuple(made[other] for other in entry.fallback), old.get(name))
+
+    def _pool(self, name: str, entry: Model, fallbacks: tuple[ModelPool, ...], old: ModelPool | None) -> ModelPool:
+        if old is not None and old.entry == entry and old.fallbacks == fallbacks:
+            return old
+        endpoints = _endpoints(name, entry, old.endpoints if old else ())
+        memory = old.picker.memory.kept(endpoints, entry.routing.prefix_blocks) if old else None
+        settings = self._settings
+        return ModelPool(
+            name=name, task=entry.task, role=entry.role, entry=entry, endpoints=endpoints,
+            shadows=entry.shadows, picker=Picker(endpoints, entry, self._draw, memory),
+            resilience=model_resilience(
+                entry, settings.resilience, settings.upstream, old.resilience if old else None
+            ),
+            instruments=self._instruments(name, entry), fallbacks=fallbacks,
+        )  # fmt: skip
+
+    def _instruments(self, name: str, entry: Model) -> Callable[[str, str], VersionMetrics]:
+        metrics, slo = self._metrics, entry.slo
+
+        @cache
+        def instruments(operation: str, version: str) -> VersionMetrics:
+            return VersionMetrics(metrics, operation, name, version, slo)
+
+        return instruments
+
+
+def _endpoints(name: str, entry: Model, old: Sequence[Endpoint]) -> tuple[Endpoint, ...]:
+    """Version by version, in the registry's order; one of the same version, address and health check is the same."""
+    # vLLM answers `/health` only while its engine lives; every other task runs on BentoML, which has `/readyz`.
+    path = "/health" if entry.task in LANGUAGE else "/readyz"
+    known = {(endpoint.version, endpoint.url): endpoint for endpoint in old if endpoint.health_path == path}
+    return tuple(
+        known.get((label, url)) or Endpoint(name, label, url, path)
+        for label, version in entry.versions.items()
+        for url in dict.fromkeys(version.endpoints)
+    )

@@ -133,6 +133,14 @@ HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer 
         pytest.param([b"\x16\x03\x01nonsense\r\n\r\n"], b"400", id="not HTTP"),
         pytest.param([HEAD + b"content-length: 5\r\ncontent-length: 6\r\n\r\n"], b"400", id="two lengths"),
         pytest.param([HEAD + b"content-length: -1\r\n\r\n"], b"400", id="a negative length"),
+        pytest.param(
+            [HEAD + b"content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"], b"400", id="length and chunks"
+        ),
+        pytest.param([HEAD + b"transfer-encoding: gzip\r\n\r\n"], b"400", id="a transfer coding that is unknown"),
+        pytest.param([HEAD + b"transfer-encoding: chunked\r\n\r\n0x5\r\n{"], b"400", id="a chunk size that is none"),
+        pytest.param([HEAD + b"content-length : 5\r\n\r\n"], b"400", id="a space before the colon"),
+        pytest.param([HEAD + b"content-length: 5\n\n"], b"400", id="bare line feeds"),
+        pytest.param([HEAD + b"x: a\x00b\r\n\r\n"], b"400", id="a NUL"),
         pytest.param([HEAD + b"content-length: 999999999999\r\n\r\n{"], b"413", id="a length beyond all bounds"),
     ],
 )

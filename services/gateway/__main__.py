@@ -10,6 +10,7 @@ import logging
 import signal
 import sys
 from dataclasses import dataclass
+from time import monotonic
 
 import uvicorn
 import uvloop
@@ -42,6 +43,9 @@ from services.gateway.policy.keyfile import KeyFileError, development_key
 from services.gateway.policy.keysource import POLL, KeySource
 from services.gateway.registry import RegistryError
 from services.gateway.relay.books import Books
+from services.gateway.relay.cache.memory import MemoryStore
+from services.gateway.relay.cache.redis import RedisStore
+from services.gateway.relay.cache.store import Level, Store
 from services.gateway.relay.context import RelayContext
 from services.gateway.relay.keepalive import KeepAlive
 from services.gateway.relay.mirror import Mirror
@@ -52,7 +56,7 @@ from services.gateway.routing.dispatch import seeded
 from services.gateway.routing.fleetsource import FleetSource
 from services.gateway.routing.resilience import resilience
 from services.gateway.servers import Server
-from services.gateway.settings import DevelopmentKey, GatewaySection, Settings
+from services.gateway.settings import CacheSettings, DevelopmentKey, GatewaySection, Settings
 from services.gateway.upstream.health import HealthChecker
 from services.gateway.upstream.scrape import Scraper
 
@@ -73,6 +77,7 @@ class Gateway:
     drain: Drain
     metrics: Metrics
     books: Books
+    cache: Store
     log: RequestLog
 
     def flush(self) -> None:
@@ -119,6 +124,7 @@ def build(settings: GatewaySection, keys: KeySource, seed: int | None = None) ->
     admissions = Admissions(metrics, LoopClock())
     live.follow(admissions.use)
     context = relay_context(settings, metrics, log, admissions)
+    live.follow(lambda fleet: context.cache.keep_only(fleet.cached()))
     mirror = Mirror(context, settings.routing.mirrored, draw)
     door = Door(gate, drain, context, mirror, key)
     options = server_options(settings.http)
@@ -146,6 +152,7 @@ def build(settings: GatewaySection, keys: KeySource, seed: int | None = None) ->
         drain=drain,
         metrics=metrics,
         books=context.books,
+        cache=context.cache,
         log=log,
     )  # fmt: skip
 
@@ -156,10 +163,16 @@ def relay_context(settings: GatewaySection, metrics: Metrics, log: RequestLog, a
         metrics=metrics, books=Books(metrics, log),
         resilience=resilience(settled, upstream, metrics),
         keep_alive=KeepAlive(settled.comment_interval),
-        admission=admissions, migrations=settled.migrations,
+        admission=admissions, cache=store(settings.cache, Level(metrics)), migrations=settled.migrations,
         migration_text=settled.migration_text, max_answer=upstream.max_answer, max_event=upstream.max_event,
         describe=describe,
     )  # fmt: skip
+
+
+def store(settings: CacheSettings, level: Level) -> Store:
+    if settings.redis_url is None:
+        return MemoryStore(level, monotonic)
+    return RedisStore(settings.redis_url.get_secret_value(), settings.timeout, level)
 
 
 async def serve(gateway: Gateway, settings: GatewaySection) -> None:
@@ -187,6 +200,7 @@ async def serve(gateway: Gateway, settings: GatewaySection) -> None:
     watch.cancel()
     stopping.cancel()
     await asyncio.gather(*servers)
+    await gateway.cache.close()
     gateway.flush()
     await gateway.accounts.close()
 

@@ -197,6 +197,14 @@ class Metrics:
             "naru_config_last_reload_success_timestamp_seconds", "Unix time at which a file was last taken over."
         )
 
+        self.cache_requests = counter(
+            "naru_cache_requests_total", "Requests for models that have a cache, by what it said.", "model", "result"
+        )
+        self.cache_bytes = Counts(
+            "naru_cache_bytes", "Bytes of the answers that are kept.", ("model",), registry, gauge=True
+        )
+        self.cache_entries = Counts("naru_cache_entries", "Answers that are kept.", ("model",), registry, gauge=True)
+
     def fold(self) -> None:
         """Sort what was observed into its buckets; see `Buckets.fold`."""
         for instrument in vars(self).values():

@@ -46,16 +46,27 @@ class Adaptation(StrEnum):
     DYNAMIC = "dynamic"
 
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0}
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_SIZES = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 
 
 def seconds(value: object) -> object:
-    """`500ms`, `2s`, `1m` or a number of seconds, as seconds."""
+    """`500ms`, `2s`, `1m`, `1h` or a number of seconds, as seconds."""
     if isinstance(value, str):
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m)", value)
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h)", value)
         if match is None:
             raise ValueError("give a duration such as 500ms, 2s or 1m")
         return float(match[1]) * _UNITS[match[2]]
+    return value
+
+
+def size(value: object) -> object:
+    """`64MiB`, `512KiB`, `1GiB` or a number of bytes, as bytes."""
+    if isinstance(value, str):
+        match = re.fullmatch(r"(\d+)(KiB|MiB|GiB)", value)
+        if match is None:
+            raise ValueError("give a size such as 512KiB, 64MiB or 1GiB")
+        return int(match[1]) * _SIZES[match[2]]
     return value
 
 
@@ -67,6 +78,7 @@ def _endpoint(url: str) -> str:
 
 
 Duration = Annotated[float, BeforeValidator(seconds), Field(gt=0)]
+Size = Annotated[int, BeforeValidator(size), Field(ge=2**10)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:-]{0,127}$")]
 
 
@@ -195,6 +207,17 @@ class Admission(Section):
         return self
 
 
+class Cache(Section):
+    """Answers are kept for requests that come again. See docs/cache.md."""
+
+    bytes: Size = 64 * 2**20
+    """What is kept at most; the answers not used for the longest time make room."""
+    ttl: Duration = 600.0
+    """How long an answer is kept."""
+    shared: bool = False
+    """Whether a tenant may get what another one's request was answered."""
+
+
 class Model(Section):
     task: Task
     versions: dict[Name, Version] = Field(min_length=1)
@@ -210,6 +233,8 @@ class Model(Section):
     """Models of the same task that answer, in this order, where no endpoint of this one can."""
     admission: Admission | None = None
     """Left out, every request is sent at once."""
+    cache: Cache | None = None
+    """Left out, nothing is kept."""
     hedge: bool | None = None
     """Whether a slow answer is asked for a second time; left out, a core, reactive task model's is."""
 

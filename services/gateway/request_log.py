@@ -35,6 +35,8 @@ class Entry(msgspec.Struct, omit_defaults=True, gc=False):
     duration: float | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
+    cache: str | None = None
+    """What the model's cache said."""
 
 
 class RequestLog:

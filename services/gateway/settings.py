@@ -154,6 +154,13 @@ class UsageSettings(Section):
     """Seconds between two times that new usage is written down."""
 
 
+class CacheSettings(Section):
+    redis_url: SecretStr | None = None
+    """`redis://…`, `rediss://…` or `unix://…`: all gateways on it share kept answers; without, each keeps its own."""
+    timeout: float = Field(default=0.05, gt=0)
+    """Seconds a request may wait for Redis; then it is answered without the cache."""
+
+
 class DrainSettings(Section):
     timeout: float = Field(default=30.0, ge=0)
     """Seconds running requests may go on after SIGTERM."""
@@ -176,6 +183,7 @@ class GatewaySection(Section):
     resilience: ResilienceSettings = ResilienceSettings()
     keys: KeySettings = KeySettings()
     usage: UsageSettings = UsageSettings()
+    cache: CacheSettings = CacheSettings()
     drain: DrainSettings = DrainSettings()
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     """Least level that is logged."""

@@ -100,3 +100,4 @@ async def running(
             watch.cancel()
             await gateway.grpc.stop()
             await asyncio.gather(*tasks, watch, return_exceptions=True)
+            await gateway.cache.close()

@@ -101,7 +101,7 @@ class DirectCall:
         heading = self._heading
         admitted = Admitted(
             self._principal, body, perf_counter(), self._request_id, heading.passed, heading.hints,
-            heading.urgency,
+            heading.urgency, uncached=heading.uncached,
         )  # fmt: skip
         try:
             pool, order = self._surface.prepare(door.gate, admitted.principal, admitted.body)

@@ -7,6 +7,8 @@ from services.gateway.policy.deadline import Deadline
 from services.gateway.policy.drain import Drain
 from services.gateway.policy.gate import Gate
 from services.gateway.policy.keyring import Principal
+from services.gateway.relay.cache.key import answer_key
+from services.gateway.relay.cached import CachedRelay
 from services.gateway.relay.call import Call
 from services.gateway.relay.context import RelayContext
 from services.gateway.relay.dialects import Dialect
@@ -52,6 +54,8 @@ class Admitted(msgspec.Struct, frozen=True, gc=False):
     urgency: Urgency = ORDINARY
     due: float | None = None
     """`time.perf_counter()` at the transport's own deadline."""
+    uncached: bool = False
+    """The client wants an answer made for it."""
 
 
 class Door:
@@ -76,7 +80,7 @@ class Door:
             pool.check(hints)
         if order.prompt and len(order.body) > BLOCK:
             hints = hints.about(order.body, order.prompt)
-        return Call(
+        call = Call(
             operation=order.operation, dialect=order.dialect, pool=pool, path=order.path, body=order.body,
             head=b"%b%bx-request-id: %b\r\n" % (
                 self._fixed, lines(admitted.passed) if admitted.passed else b"", admitted.request_id.encode()
@@ -87,16 +91,21 @@ class Door:
             weight=principal.weight, priority=priority, due=due,
             account=self.gate.quotas.account(principal, len(order.body), stream=order.stream),
         )  # fmt: skip
+        if pool.entry.cache is None or admitted.uncached:
+            return call
+        return msgspec.structs.replace(call, cache_key=answer_key(call, pool.entry.cache, admitted.passed))
 
     def open(self, call: Call, carrier: Carrier) -> Relay:
         """The call's relay, which drain waits for from now on; whoever owns the carrier then calls `begin`."""
-        if call.fallbacks:
+        cached = call.pool.entry.cache is not None
+        if call.fallbacks and not cached:
             call = self._context.admission.placed(call)
+        kind = CachedRelay if cached else Relay
         if call.due is None:
-            relay = Relay(call, carrier, self._context, self._drain.leave)
+            relay = kind(call, carrier, self._context, self._drain.leave)
         else:
             deadline = Deadline(call.due, self._drain.leave)
-            relay = Relay(call, carrier, self._context, deadline.closed)
+            relay = kind(call, carrier, self._context, deadline.closed)
             deadline.watch(relay)
         self._drain.enter(relay)
         if call.pool.shadows:

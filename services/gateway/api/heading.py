@@ -10,10 +10,13 @@ from services.gateway.api.urgency import ORDINARY, URGENCY_HEADERS, Urgency, rea
 from services.gateway.routing.hints import ANYWHERE, HINT_HEADERS, Hints, read_hints
 from services.gateway.upstream.request import Header
 
+CACHE_CONTROL = b"cache-control"
+_UNCACHED = frozenset({b"no-cache", b"no-store"})
+"""RFC 9111, 5.2.1; here they are the same: the answer is neither taken from the cache nor kept."""
 _MEANINGS = {
     b"authorization": "bearer", b"x-api-key": "api key", b"x-request-id": "request id", b"expect": "expect",
     b"content-length": "length",
-    **dict.fromkeys(FORWARDED, "passed"), **dict.fromkeys(HINT_HEADERS | URGENCY_HEADERS, "rare"),
+    **dict.fromkeys(FORWARDED, "passed"), **dict.fromkeys(HINT_HEADERS | URGENCY_HEADERS | {CACHE_CONTROL}, "rare"),
 }  # fmt: skip
 
 
@@ -30,6 +33,8 @@ class Heading(msgspec.Struct, frozen=True, gc=False):
     expects: bool
     """The client waits for `100 Continue` (RFC 9110, 10.1.1)."""
     urgency: Urgency
+    uncached: bool
+    """The client wants an answer made for it (`cache-control`: `no-cache` or `no-store`)."""
 
 
 def read_heading(headers: Iterable[Header]) -> Heading:
@@ -60,5 +65,10 @@ def read_heading(headers: Iterable[Header]) -> Heading:
     # An empty bearer is none.
     return Heading(
         bearer or api_key, request_id, tuple(passed), read_hints(rare) if rare else ANYWHERE, length, expects,
-        read_urgency(rare) if rare else ORDINARY,
+        read_urgency(rare) if rare else ORDINARY, bool(rare) and _uncached(rare),
     )  # fmt: skip
+
+
+def _uncached(headers: Iterable[Header]) -> bool:
+    said = (value.lower().split(b",") for name, value in headers if name == CACHE_CONTROL)
+    return any(directive.strip() in _UNCACHED for directives in said for directive in directives)

@@ -32,7 +32,8 @@ class HttpEdge:
         body = await read_body(request, self._settings)
         request_id = request.scope["state"]["request_id"]
         return Admitted(
-            principal, body, perf_counter(), request_id, heading.passed, heading.hints, heading.urgency
+            principal, body, perf_counter(), request_id, heading.passed, heading.hints, heading.urgency,
+            uncached=heading.uncached,
         )  # fmt: skip
 
     def relay(self, admitted: Admitted, pool: ModelPool, order: Order) -> Response:

@@ -71,4 +71,5 @@ class Books:
             endpoint.version if endpoint else None, endpoint.authority if endpoint else None, call.tenant, call.stream,
             None if ttft is None else round(ttft, 6), None if tpot is None else round(tpot, 6),
             round(ended.at - call.received, 6), answer.input_tokens, answer.output_tokens,
+            ended.meter.cache,
         ))  # fmt: skip

@@ -37,3 +37,5 @@ class Call(msgspec.Struct, frozen=True, gc=False):
     """`time.perf_counter()` when the answer is of no use any more, where the client said so."""
     account: Account = NOBODY
     """Whose limits it counts against, and who is charged."""
+    cache_key: bytes | None = None
+    """Under which its answer is kept, where the model has a cache and the answer may be."""

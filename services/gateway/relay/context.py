@@ -7,6 +7,7 @@ from services.common.errors import NaruError
 from services.gateway.metrics import Metrics
 from services.gateway.relay.admission import Admission
 from services.gateway.relay.books import Books
+from services.gateway.relay.cache.store import Store
 from services.gateway.relay.keepalive import KeepAlive
 from services.gateway.routing.resilience import Resilience
 
@@ -18,6 +19,8 @@ class RelayContext:
     resilience: Resilience
     keep_alive: KeepAlive
     admission: Admission
+    cache: Store
+    """Of the models that have one."""
     migrations: int
     """Times one stream may be continued elsewhere."""
     migration_text: int

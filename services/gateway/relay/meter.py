@@ -16,6 +16,8 @@ class Meter:
     """Events with content that the client was sent."""
     done = False
     failed = False
+    cache: str | None = None
+    """What the model's cache, if it has one, said."""
     dispatched: float | None = None
     """When the first attempt's request was made."""
     _first_byte: float | None = None

@@ -83,6 +83,10 @@ class Fleet:
         for model in self.models.values():
             yield from model.endpoints
 
+    def cached(self) -> set[str]:
+        """The models that have a cache."""
+        return {name for name, pool in self.models.items() if pool.entry.cache is not None}
+
     def compared(self) -> Iterator[Endpoint]:
         """The endpoints of language models that are picked from several: what their engines say matters."""
         for model in self.models.values():

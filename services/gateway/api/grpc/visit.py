@@ -54,7 +54,7 @@ class Visit:
         remaining = self.context.time_remaining()
         return Admitted(
             principal, b"", self.received, self.request_id, heading.passed, heading.hints, heading.urgency,
-            None if remaining is None else perf_counter() + remaining,
+            None if remaining is None else perf_counter() + remaining, heading.uncached,
         )  # fmt: skip
 
     async def ask(self, surface: Surface, body: Callable[[], bytes]) -> Whole:

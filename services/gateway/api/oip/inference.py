@@ -16,6 +16,7 @@ from services.gateway.api.oip.signature import LONGEST_NAME, Body, Inputs, Param
 from services.gateway.api.oip.tensors import Given, Tensor
 from services.gateway.api.operations import OPERATIONS
 from services.gateway.policy.keyring import Principal
+from services.gateway.relay.cached import CACHE_HEADER
 from services.gateway.relay.call import Call
 from services.gateway.relay.gather import Whole, refusal
 from services.gateway.routing.fleet import ModelPool
@@ -25,7 +26,7 @@ from services.gateway.upstream.exchange import Headers
 NAME = "naru"
 EXTENSIONS = ("binary_tensor_data",)
 SIGNATURES = {made.surface.task: made for made in (sentiment.SIGNATURE, recommendation.SIGNATURE)}
-_ANSWERED = (b"x-naru-model", b"x-naru-version", b"x-naru-endpoint")
+_ANSWERED = (b"x-naru-model", b"x-naru-version", b"x-naru-endpoint", CACHE_HEADER)
 Ask = Callable[[Call], Coroutine[Any, Any, Whole]]
 _PARAM = re.compile(r"(\w+)(?:\[(\d+)\])?")
 

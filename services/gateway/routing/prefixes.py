@@ -49,8 +49,12 @@ class PrefixMemory:
         bits = {endpoint: self._bits[endpoint] for endpoint in endpoints if endpoint in self._bits}
         free = (bit for bit in (1 << index for index in count()) if bit not in bits.values())
         made._bits = bits | {endpoint: next(free) for endpoint in endpoints if endpoint not in bits}
-        known = sum(bits.values())
-        made._owners = OrderedDict((block, left) for block, owners in self._owners.items() if (left := owners & known))
+        if len(bits) == len(self._bits):
+            made._owners = self._owners  # nobody left: whatever requests of before still learn is true of both
+        else:
+            known = sum(bits.values())
+            left = ((block, owners & known) for block, owners in self._owners.items())
+            made._owners = OrderedDict(pair for pair in left if pair[1])
         return made
 
     def __len__(self) -> int:

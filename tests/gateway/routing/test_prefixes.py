@@ -70,3 +70,23 @@ def test_memory_is_bounded_and_forgets_ends_before_beginnings(
         memory.learn(blocks(body), one)
         assert len(memory) <= capacity
         assert memory.matched(blocks(body), [one]) == [min(capacity, len(blocks(body)))]
+
+
+@given(served, served, letters, st.sets(st.integers(0, 2)))
+def test_who_stays_is_remembered_and_who_is_new_was_given_nothing(
+    given_out: list[tuple[bytes, int]], later: list[tuple[bytes, int]], asked: bytes, staying: set[int]
+) -> None:
+    before = [endpoint() for _ in range(3)]
+    after = [before[index] if index in staying else endpoint() for index in range(3)]
+    memory = PrefixMemory(before, 10_000)
+    for body, index in given_out:
+        memory.learn(blocks(body), before[index])
+    kept = memory.kept(after, 10_000)
+    for body, index in later:
+        kept.learn(blocks(body), after[index])
+    known = [(body, index) for body, index in given_out if index in staying] + later
+    expected = [
+        max((shared_by(blocks(body), blocks(asked)) for body, i in known if i == index), default=0)
+        for index in range(3)
+    ]
+    assert kept.matched(blocks(asked), after) == expected

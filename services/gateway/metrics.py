@@ -135,6 +135,10 @@ class Metrics:
         self.cost = counter(
             "naru_cost_total", "What was used, at the registry's prices.", "model", "version", "tenant", "currency"
         )
+        self.limits_backend_up = Counts(
+            "naru_limits_backend_up", "1 while the Redis that shares the limits answers; no sample without one.",
+            (), registry, gauge=True,
+        )  # fmt: skip
         self.quota_refusals = counter(
             "naru_quota_refusals_total", "Requests refused for a limit of the key's or its tenant's.",
             "tenant", "scope", "limit",

@@ -1,7 +1,7 @@
 """The gateway's settings, read once at start from `NARU_GATEWAY__*` variables."""
 
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -145,9 +145,25 @@ class KeySettings(Section):
     """YAML file of API keys, each stored as the hex SHA-256 of the key."""
 
 
+class RedisSettings(Section):
+    url: SecretStr | None = None
+    """`redis://…`, `rediss://…` or `unix://…`: all gateways on it share limits and usage; without, each has its own."""
+    prefix: str = Field(default="naru", pattern=r"^[\w:.-]{1,64}$")
+    """What every key in Redis begins with."""
+    timeout: float = Field(default=0.05, gt=0)
+    """Seconds a request may wait for Redis."""
+
+
+class LimitSettings(Section):
+    redis_away: Literal["open", "closed"] = "open"
+    """Without Redis' word a request of a limited key is let in (open) or answered 503 (closed)."""
+    lease: float = Field(default=30.0, ge=3)
+    """Seconds after which the streams of a gateway that died count no more."""
+
+
 class UsageSettings(Section):
     folder: Path | None = None
-    """Folder in which usage is kept, one file a day; without it, it lasts as long as the process."""
+    """Folder in which usage is kept, one file a day; without it and without Redis it lasts as long as the process."""
     days: int = Field(default=90, ge=1)
     """Days that usage is kept, today included."""
     interval: float = Field(default=2.0, gt=0)
@@ -182,6 +198,8 @@ class GatewaySection(Section):
     routing: RoutingSettings = RoutingSettings()
     resilience: ResilienceSettings = ResilienceSettings()
     keys: KeySettings = KeySettings()
+    redis: RedisSettings = RedisSettings()
+    limits: LimitSettings = LimitSettings()
     usage: UsageSettings = UsageSettings()
     cache: CacheSettings = CacheSettings()
     drain: DrainSettings = DrainSettings()

@@ -101,3 +101,4 @@ async def running(
             await gateway.grpc.stop()
             await asyncio.gather(*tasks, watch, return_exceptions=True)
             await gateway.cache.close()
+            await gateway.accounts.close()

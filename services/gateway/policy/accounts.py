@@ -10,7 +10,10 @@ from services.gateway.policy.quota import Quotas
 from services.gateway.policy.usage.folder import FolderStore
 from services.gateway.policy.usage.ledger import Ledger, Store, UsageError
 from services.gateway.policy.usage.memory import MemoryStore
+from services.gateway.policy.usage.redis import RedisStore
+from services.gateway.policy.windows.limiter import Limiter
 from services.gateway.policy.windows.memory import MemoryLimiter
+from services.gateway.policy.windows.redis import RedisLimiter
 from services.gateway.settings import GatewaySection
 
 logger = logging.getLogger("naru.usage")
@@ -37,17 +40,26 @@ class Accounts:
 
     async def close(self) -> None:
         """Write down what is new. What its store does not take now is lost, and logged."""
+        await self.quotas.limiter.close()
         try:
-            await self.ledger.flush()
+            await self.ledger.close()
         except UsageError as error:
             log(logger, logging.ERROR, "the last usage could not be written down", reason=str(error))
 
 
 def accounts(settings: GatewaySection, metrics: Metrics) -> Accounts:
     ledger = Ledger(_store(settings), metrics, settings.usage.interval)
-    return Accounts(Quotas(MemoryLimiter(), ledger, metrics.quota_refusals), ledger)
+    return Accounts(Quotas(_limiter(settings, metrics), ledger, metrics.quota_refusals), ledger)
+
+
+def _limiter(settings: GatewaySection, metrics: Metrics) -> Limiter:
+    if settings.redis.url is None:
+        return MemoryLimiter()
+    return RedisLimiter(settings.redis, settings.limits, metrics.limits_backend_up.labels())
 
 
 def _store(settings: GatewaySection) -> Store:
     usage = settings.usage
+    if settings.redis.url is not None:
+        return RedisStore(settings.redis, usage.days)
     return MemoryStore(usage.days) if usage.folder is None else FolderStore(usage.folder, usage.days)

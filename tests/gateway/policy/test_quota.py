@@ -25,7 +25,7 @@ def key(**limits: Any) -> Key:
 
 async def written_down(gateway: Running) -> None:
     gateway.gateway.flush()
-    await gateway.gateway.accounts.close()
+    await gateway.gateway.accounts.ledger.flush()
 
 
 async def ask(gateway: Running, body: dict[str, Any] = STREAM) -> httpx.Response:

@@ -28,6 +28,9 @@ class FolderStore:
     async def read(self, first: date, last: date) -> list[Row]:
         return await asyncio.to_thread(self._read, first, last)
 
+    async def close(self) -> None:
+        pass
+
     def _add(self, rows: Sequence[Row]) -> None:
         with self._locked():
             for day, of_day in groupby(sorted(rows, key=lambda row: row.day), key=lambda row: row.day):

@@ -32,6 +32,9 @@ class Store(Protocol):
     async def read(self, first: date, last: date) -> list[Row]:
         """Of these days, both included. Raises UsageError."""
 
+    async def close(self) -> None:
+        """Nothing more will come."""
+
 
 class Line:
     """What one key used of one version since the last time."""
@@ -104,6 +107,13 @@ class Ledger:
             except UsageError:
                 self._put_back(rows)
                 raise
+
+    async def close(self) -> None:
+        """Nothing more will come. Raises UsageError where the store does not take the last of it."""
+        try:
+            await self.flush()
+        finally:
+            await self._store.close()
 
     def _put_back(self, rows: dict[RowKey, Row]) -> None:
         newer, self._waiting = self._waiting, rows

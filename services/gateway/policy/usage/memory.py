@@ -33,3 +33,6 @@ class MemoryStore:
     async def read(self, first: date, last: date) -> list[Row]:
         days = [day for day in sorted(self._rows) if first.isoformat() <= day <= last.isoformat()]
         return [msgspec.structs.replace(row) for day in days for row in self._rows[day].values()]
+
+    async def close(self) -> None:
+        pass

@@ -17,12 +17,17 @@ STREAM_WAIT = 1
 class Standing(Protocol):
     """What of a scope's limits is used."""
 
-    requests: int
-    """Of the last minute, this one counted where it was granted."""
-    tokens: int
-    """Of the last minute."""
-    today: int
-    """Tokens of the day."""
+    @property
+    def requests(self) -> int:
+        """Of the last minute, this one counted where it was granted."""
+
+    @property
+    def tokens(self) -> int:
+        """Of the last minute."""
+
+    @property
+    def today(self) -> int:
+        """Tokens of the day."""
 
 
 class Claim(Protocol):
@@ -54,6 +59,9 @@ class Limiter(Protocol):
 
     async def run(self) -> None:
         """Housekeeping, for ever."""
+
+    async def close(self) -> None:
+        """Nothing more will come."""
 
 
 LIMITS = {

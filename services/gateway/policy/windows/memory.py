@@ -124,6 +124,9 @@ class MemoryLimiter:
             self._counters = {scope: counters for scope, counters in self._counters.items() if not counters.idle}
             self._held.clear()
 
+    async def close(self) -> None:
+        pass
+
     def _hold(self, scopes: tuple[Scope, ...]) -> Held:
         counters = [self._counters.setdefault(scope.id, Counters()) for scope in scopes]
         held = self._held[scopes] = Held(counters, list(zip(scopes, counters, strict=True)))

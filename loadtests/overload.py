@@ -76,7 +76,7 @@ class Load:
             one.attempts.append(await self._attempt(data))
 
     async def _attempt(self, data: bytes) -> Attempt:
-        reader, writer = self.idle.pop() if self.idle else await asyncio.open_connection("127.0.0.1", self.port)
+        reader, writer = await self._connection()
         began = perf_counter()
         writer.write(data)
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
@@ -91,6 +91,14 @@ class Load:
             found = Attempt(began, answered, None, after, error["message"])
         self.idle.append((reader, writer))
         return found
+
+    async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        while self.idle:
+            reader, writer = self.idle.pop()
+            if not reader.at_eof():  # an idle connection is closed after a while
+                return reader, writer
+            writer.close()
+        return await asyncio.open_connection("127.0.0.1", self.port)
 
 
 def key(priority: Priority, tenant: str) -> str:

@@ -33,6 +33,7 @@ from services.gateway.api.errors import describe
 from services.gateway.api.grpc.server import GrpcError, GrpcServer
 from services.gateway.api.http_edge import HttpEdge
 from services.gateway.api.http_protocol import bounded_protocol, server_options
+from services.gateway.api.management import Management
 from services.gateway.metrics import Metrics
 from services.gateway.policy.accounts import Accounts, accounts
 from services.gateway.policy.admission.admissions import Admissions
@@ -138,7 +139,8 @@ def build(settings: GatewaySection, keys: KeySource, seed: int | None = None) ->
         )),
         grpc=GrpcServer(settings.grpc, door, failures, live, drain),
         admin=Server(uvicorn.Config(
-            admin_app(registry, context.books.settle, live, drain), host=settings.admin.host, port=settings.admin.port,
+            admin_app(registry, context.books.settle, live, drain, management(settings, keys, kept, context.books)),
+            host=settings.admin.host, port=settings.admin.port,
             http="httptools", **options,
         )),
         health=health,
@@ -155,6 +157,12 @@ def build(settings: GatewaySection, keys: KeySource, seed: int | None = None) ->
         cache=context.cache,
         log=log,
     )  # fmt: skip
+
+
+def management(settings: GatewaySection, keys: KeySource, kept: Accounts, books: Books) -> Management | None:
+    """What the admin port may change, where there is a key for it."""
+    secret = settings.admin.api_key
+    return Management(secret.get_secret_value(), keys, kept.ledger, books.settle) if secret is not None else None
 
 
 def relay_context(settings: GatewaySection, metrics: Metrics, log: RequestLog, admissions: Admissions) -> RelayContext:

@@ -81,6 +81,8 @@ class AdminSettings(Section):
     host: str = "127.0.0.1"
     """Address of `/metrics`, `/livez` and `/readyz`; never expose it to clients."""
     port: int = Field(default=8082, ge=0, le=65535)
+    api_key: SecretStr | None = Field(default=None, min_length=16)
+    """Key of `/admin/keys` and `/admin/usage`; without it these routes are off."""
 
 
 class UpstreamSettings(Section):

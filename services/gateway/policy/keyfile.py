@@ -25,6 +25,10 @@ class KeyFileError(ValueError):
     """The key file cannot be used; the message names the field, never a key."""
 
 
+class KeyTakenError(KeyFileError):
+    """There is a key of that name."""
+
+
 class Quota(Section):
     """How much may be used; what is left out is not limited."""
 
@@ -105,10 +109,10 @@ def development_key(secret: str) -> Key:
 
 
 def add_key(path: Path, key: Key) -> None:
-    """Write the file anew with one more key. Raises KeyFileError."""
+    """Write the file anew with one more key. Raises KeyTakenError, KeyFileError."""
     with _changing(path) as old:
         if any(known.name == key.name for known in old.keys):
-            raise KeyFileError(f"there is a key {key.name!r} already: revoke it first, or choose another name")
+            raise KeyTakenError(f"there is a key {key.name!r} already: revoke it first, or choose another name")
         _write(path, old.model_copy(update={"keys": (*old.keys, key)}))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from services.gateway.filestamp import stamp
 from services.gateway.policy.authenticate import Authenticator
-from services.gateway.policy.keyfile import Key, KeyFile, load_keys
+from services.gateway.policy.keyfile import Key, KeyFile, KeyFileError, load_keys
 from services.gateway.policy.keyring import Keyring
 
 POLL = 0.25
@@ -20,6 +20,13 @@ class KeySource:
         self.stamp = stamp(path)
         self._beside = tuple(beside)
         self.authenticator = Authenticator(self._read())
+
+    @property
+    def writable(self) -> Path:
+        """The file that keys are added to. Raises KeyFileError."""
+        if self.path is None:
+            raise KeyFileError("there is no key file to change: set NARU_GATEWAY__KEYS__FILE")
+        return self.path
 
     async def reread(self) -> dict[str, object]:
         """Take the file over; what there is to say of it. Raises KeyFileError: then nothing has changed."""

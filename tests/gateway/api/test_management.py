@@ -62,7 +62,7 @@ async def test_a_key_is_made_used_and_revoked(path: Path) -> None:
 
 async def test_without_the_admin_key_nothing_is_shown_and_with_none_set_there_is_nothing(path: Path) -> None:
     async with managed(path, path.parent) as (_, admin):
-        for key in ("", KEY, "sk-a"):
+        for key in ("an-admin-key", KEY, "sk-a"):
             refused = await admin.get("/admin/keys", headers={"authorization": f"Bearer {key}"})
             assert refused.status_code == 401
             assert refused.json()["error"]["code"] == "invalid_api_key"

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from services.common.paths import state_dir
 from services.local import chat as chatting
-from services.local import detach, key, output, plan, preflight, state
+from services.local import commands, detach, key, output, plan, preflight, state
 from services.local.supervisor import Supervisor
 
 app = typer.Typer(
@@ -26,6 +26,10 @@ app = typer.Typer(
 Services = Annotated[
     list[str] | None, typer.Argument(help=f"What to start: {', '.join(preflight.SERVICES)}; all where left out.")
 ]
+
+
+app.add_typer(commands.keys_app, name="keys")
+app.command("usage")(commands.usage)
 
 
 def fail(message: str, code: int = 1) -> typer.Exit:

@@ -9,8 +9,11 @@ from typing import Any
 
 import yaml
 
+from services.gateway.policy.keyfile import KeyFile, write_keys
 from services.gateway.settings import AdminSettings, GrpcSettings, HttpSettings, Settings
 from services.llm.settings import Settings as LlmSettings
+from services.local.key import admin_key
+from services.local.keys import default_file
 from services.recommendation.settings import Settings as RecommendationSettings
 from services.sentiment.settings import Settings as SentimentSettings
 
@@ -97,6 +100,18 @@ def registry(found: Addresses, services: Sequence[str]) -> dict[str, Any]:
     return {"models": dict(models[name] for name in wanted)}
 
 
+def _tenancy(state: Path) -> dict[str, str]:
+    """So that `naru keys` and `naru usage` work here; what the environment gives stays."""
+    file = default_file()
+    if not file.exists():
+        write_keys(file, KeyFile())
+    return {
+        "NARU_GATEWAY__KEYS__FILE": str(file),
+        "NARU_GATEWAY__ADMIN__API_KEY": admin_key(),
+        "NARU_GATEWAY__USAGE__FOLDER": os.environ.get("NARU_GATEWAY__USAGE__FOLDER") or str(state / "usage"),
+    }
+
+
 def make(found: Addresses, services: Sequence[str], key: str, state: Path) -> Plan:
     """The plan for these services; writes the registry that the gateway reads."""
     models = registry(found, services)
@@ -110,7 +125,7 @@ def make(found: Addresses, services: Sequence[str], key: str, state: Path) -> Pl
     every = {
         "gateway": Service(
             "gateway", _module("services.gateway"), f"{admin}/readyz", grace=40,
-            variables={"NARU_API_KEY": key, "NARU_GATEWAY__REGISTRY": str(path)},
+            variables={"NARU_API_KEY": key, "NARU_GATEWAY__REGISTRY": str(path), **_tenancy(state)},
         ),
         "sentiment": Service(
             "sentiment", _bento("sentiment", sentiment.host, sentiment.port),

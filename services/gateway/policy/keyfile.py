@@ -113,7 +113,7 @@ def add_key(path: Path, key: Key) -> None:
     with _changing(path) as old:
         if any(known.name == key.name for known in old.keys):
             raise KeyTakenError(f"there is a key {key.name!r} already: revoke it first, or choose another name")
-        _write(path, old.model_copy(update={"keys": (*old.keys, key)}))
+        write_keys(path, old.model_copy(update={"keys": (*old.keys, key)}))
 
 
 def remove_key(path: Path, name: str) -> bool:
@@ -122,7 +122,7 @@ def remove_key(path: Path, name: str) -> bool:
         left = tuple(key for key in old.keys if key.name != name)
         if len(left) == len(old.keys):
             return False
-        _write(path, old.model_copy(update={"keys": left}))
+        write_keys(path, old.model_copy(update={"keys": left}))
         return True
 
 
@@ -138,8 +138,9 @@ def _changing(path: Path) -> Iterator[KeyFile]:
         raise KeyFileError(f"{path}: {error.strerror}") from None
 
 
-def _write(path: Path, file: KeyFile) -> None:
+def write_keys(path: Path, file: KeyFile) -> None:
     """Replace the file at once: whoever reads it sees the old or the new one, whole."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     data: dict[str, Any] = file.model_dump(mode="json", exclude_defaults=True)
     data.setdefault("keys", [])
     scratch = path.with_name(f".{path.name}.new")

@@ -54,6 +54,8 @@ class Bench:
     port: int
     grpc_port: int
     admin_port: int
+    registry: Path
+    """The file that it reads again as it changes."""
 
     @property
     def gateway(self) -> str:
@@ -162,7 +164,7 @@ def gateway(
             variables["NARU_GATEWAY__KEYS__FILE"] = str(keys)
         with process([sys.executable, "-m", module], variables, stdout=subprocess.PIPE) as started:
             until(lambda: json.loads(get(admin, "/readyz"))["models"][name], "the gateway does not become ready")
-            yield Bench(started, port, grpc, admin)
+            yield Bench(started, port, grpc, admin, registry)
 
 
 def tree(pid: int) -> list[psutil.Process]:

@@ -49,23 +49,24 @@ class _Client:
         self.asked = self.first = 0.0
 
 
-def load(
+def load(  # noqa: PLR0913 - what is rarely wanted is named where it is
     port: int,
     shape: Shape,
     seconds: float,
     *,
     clock: Callable[[], object] = perf_counter,
     alongside: Step | None = None,
+    look: Callable[[bytes], object] | None = None,
 ) -> Streamed:
     """`shape.streams` clients that each begin a stream as soon as the last one ended, for so many seconds.
 
     The streams are spread over one stream's duration; `clock` is called where the measured time, in which all of them
-    run, begins and ends. With `alongside`, this thread never sleeps, and calls it between two looks. Raises
-    BrokenAnswer.
+    run, begins and ends. With `alongside`, this thread never sleeps, and calls it between two looks. `look`
+    gets every answer, head and all, once it was compared. Raises BrokenAnswer.
     """
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(connect(port)) for _ in range(shape.streams)]
-        running = _Load(sockets, shape, alongside)
+        running = _Load(sockets, shape, alongside, look)
         now = perf_counter()
         running.run(until=now + shape.duration)
         measured = running.found = Streamed()
@@ -79,8 +80,10 @@ def load(
 
 
 class _Load:
-    def __init__(self, sockets: list[socket.socket], shape: Shape, alongside: Step | None) -> None:
-        self.found, self.answers, self._alongside = Streamed(), 0, alongside
+    def __init__(
+        self, sockets: list[socket.socket], shape: Shape, alongside: Step | None, look: Callable[[bytes], object] | None
+    ) -> None:
+        self.found, self.answers, self._alongside, self._look = Streamed(), 0, alongside, look
         self._poll = select.epoll()
         self._clients = {each.fileno(): _Client(each) for each in sockets}
         self._right, self._request = Script(shape.tokens).answer(NO_TAG), stream_request()
@@ -138,7 +141,10 @@ class _Load:
     def _finish(self, number: int, client: _Client) -> None:
         self._open -= 1
         self.answers += 1
-        check(b"".join(client.parts), self._right.replace(NO_TAG, client.tag))
+        answer = b"".join(client.parts)
+        check(answer, self._right.replace(NO_TAG, client.tag))
+        if self._look:
+            self._look(answer)
         client.parts, client.tail = [], b""
         heapq.heappush(self._next, (perf_counter() + self._random.uniform(0, THINK), number))
 

@@ -117,6 +117,7 @@ def build(settings: GatewaySection, keys: KeySource, seed: int | None = None) ->
     live = source.live
     live.follow(lambda fleet: health.rounds.follow(fleet.endpoints()))
     live.follow(lambda fleet: scraper.rounds.follow(fleet.compared()))
+    live.follow(lambda fleet: metrics.keep_only(fleet.endpoints()))
     metrics.watch(live.endpoints)
     drain = Drain(settings.drain.retry_after)
     kept = accounts(settings, metrics)

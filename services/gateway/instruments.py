@@ -6,11 +6,14 @@ owns histograms calls `fold` now and then, so that observations do not pile up b
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+Labels = tuple[str, ...]
+"""Values, in the order of the names."""
 
 
 class Count:
@@ -83,14 +86,15 @@ class Counts(Collector):
             child = self._children[values] = Count()
         return child
 
+    def keep_only(self, wanted: Collection[Labels]) -> None:
+        """Forget the children of all other label values."""
+        self._children = {values: child for values, child in self._children.items() if values in wanted}
+
     def collect(self) -> Iterator[Metric]:
         family = self._family(self._name, self._documentation, labels=self._labelnames)
         for values, child in self._children.items():
             family.add_metric(values, child.value)
         yield family
-
-
-Labels = tuple[str, ...]
 
 
 class Readings(Collector):

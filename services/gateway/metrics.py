@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 from prometheus_client import CollectorRegistry
 
-from services.gateway.instruments import Count, Counts, Histograms, Readings
+from services.gateway.instruments import Count, Counts, Histograms, Labels, Readings
 from services.gateway.registry import Slo
 from services.gateway.upstream.endpoint import Endpoint
 
@@ -228,12 +228,16 @@ class Metrics:
     def watch(self, endpoints: Callable[[], Iterable[Endpoint]]) -> None:
         """Read the state of those that `endpoints` gives at every scrape."""
 
-        def reading(state: Callable[[Endpoint], float]) -> Callable[[], dict[tuple[str, ...], float]]:
+        def reading(state: Callable[[Endpoint], float]) -> Callable[[], dict[Labels, float]]:
             return lambda: {(each.model, each.authority): float(state(each)) for each in endpoints()}
 
         self.endpoint_healthy.read = reading(lambda endpoint: endpoint.healthy)
         self.endpoint_inflight.read = reading(lambda endpoint: endpoint.in_flight)
         self.circuit_open.read = reading(lambda endpoint: not endpoint.circuit.closed)
+
+    def keep_only(self, endpoints: Iterable[Endpoint]) -> None:
+        """Forget what was counted at any other endpoint."""
+        self.ejections.keep_only({(each.model, each.authority) for each in endpoints})
 
 
 class VersionMetrics:

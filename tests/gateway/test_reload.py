@@ -254,7 +254,9 @@ async def test_an_endpoint_that_goes_ends_what_it_runs_and_is_asked_nothing_more
             while old.running < 2:
                 await asyncio.sleep(0.005)
         (gone,) = gateway.gateway.health.rounds.endpoints
+        gateway.gateway.metrics.ejections.labels("m", gone.authority).inc()
         assert await gateway.value("naru_endpoint_inflight", endpoint=gone.authority) == 2
+        assert await gateway.value("naru_endpoint_ejections_total", endpoint=gone.authority) == 1
         await reload(gateway, tmp_path, versions(v2=new))
 
         found = await gateway.samples()

@@ -3,6 +3,7 @@
 import pytest
 
 from loadtests.memory import Amounts, soak
+from loadtests.reload import measure
 from loadtests.streaming import Shape
 from loadtests.streams import endure
 
@@ -25,3 +26,14 @@ def test_requests_and_cancellations_leave_nothing_behind() -> None:
     for kind in ("invented model names", "invented paths"):
         counts = {count for name, _, count in done.rows if kind in name}
         assert len(counts) == 1, "a name that a client made up should make no time series"
+
+
+@pytest.mark.slow
+def test_a_registry_that_changes_under_load_drops_nothing_mixes_nothing_and_leaves_nothing() -> None:
+    found = measure(Shape(streams=50, tokens=32, pace=0.05), reloads=50, seconds=5)
+    assert found.reloads.done == 50
+    assert found.streamed.answers >= 50
+    assert found.mixed == 0
+    assert found.charged[True] > 0
+    assert found.charged[False] == 0
+    assert found.after.left_over(found.idle) == []

@@ -131,7 +131,7 @@ class Found:
 def measure(shape: Shape, reloads: int, seconds: float) -> Found:
     """Raises BrokenAnswer."""
     cores, seen = Cores.divided(), Reloads()
-    mixed: list[bytes] = []
+    mixed: Counter[bool] = Counter()
     with contextlib.ExitStack() as stack:
         with pinned(cores.load):
             config = Configurations(stack.enter_context(mock_engine(shape.tokens, shape.pace)).ports)
@@ -142,11 +142,11 @@ def measure(shape: Shape, reloads: int, seconds: float) -> Found:
         idle = at_rest(made)
         thread = threading.Thread(target=keep_reloading, args=(made, config, reloads, seconds, seen))
         thread.start()
-        streamed = load(made.port, shape, seconds, look=lambda a: config.mixed(a) and mixed.append(a))
+        streamed = load(made.port, shape, seconds, look=lambda answer: mixed.update([config.mixed(answer)]))
         thread.join()
         reload(made, config.registry(0))
         after = settled(made, idle)
-        return Found(streamed, seen, len(mixed), charged(made.metrics()), idle, after)
+        return Found(streamed, seen, mixed[True], charged(made.metrics()), idle, after)
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ class KeySource:
         self.path = path
         self.stamp = stamp(path)
         self._beside = tuple(beside)
+        self._one_at_a_time = asyncio.Lock()
         self.authenticator = Authenticator(self._read())
 
     @property
@@ -30,9 +31,10 @@ class KeySource:
 
     async def reread(self) -> dict[str, object]:
         """Take the file over; what there is to say of it. Raises KeyFileError: then nothing has changed."""
-        # In a thread: a file of thousands of keys takes a while to read.
-        keyring = await asyncio.to_thread(self._read)
-        self.authenticator.use(keyring)
+        async with self._one_at_a_time:  # what was read last is what counts
+            # In a thread: a file of thousands of keys takes a while to read.
+            keyring = await asyncio.to_thread(self._read)
+            self.authenticator.use(keyring)
         return {"keys": len(keyring.keys)}
 
     def _read(self) -> Keyring:

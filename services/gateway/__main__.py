@@ -57,7 +57,7 @@ from services.gateway.routing.dispatch import seeded
 from services.gateway.routing.fleetsource import FleetSource
 from services.gateway.routing.resilience import resilience
 from services.gateway.servers import Server
-from services.gateway.settings import CacheSettings, DevelopmentKey, GatewaySection, Settings
+from services.gateway.settings import DevelopmentKey, GatewaySection, Settings
 from services.gateway.upstream.health import HealthChecker
 from services.gateway.upstream.scrape import Scraper
 
@@ -172,16 +172,14 @@ def relay_context(settings: GatewaySection, metrics: Metrics, log: RequestLog, a
         metrics=metrics, books=Books(metrics, log),
         resilience=resilience(settled, upstream, metrics),
         keep_alive=KeepAlive(settled.comment_interval),
-        admission=admissions, cache=store(settings.cache, Level(metrics)), migrations=settled.migrations,
+        admission=admissions, cache=store(settings, Level(metrics)), migrations=settled.migrations,
         migration_text=settled.migration_text, max_answer=upstream.max_answer, max_event=upstream.max_event,
         describe=describe,
     )  # fmt: skip
 
 
-def store(settings: CacheSettings, level: Level) -> Store:
-    if settings.redis_url is None:
-        return MemoryStore(level, monotonic)
-    return RedisStore(settings.redis_url.get_secret_value(), settings.timeout, level)
+def store(settings: GatewaySection, level: Level) -> Store:
+    return RedisStore(settings.redis, level) if settings.cache.store == "redis" else MemoryStore(level, monotonic)
 
 
 async def serve(gateway: Gateway, settings: GatewaySection) -> None:

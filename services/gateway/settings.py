@@ -173,10 +173,8 @@ class UsageSettings(Section):
 
 
 class CacheSettings(Section):
-    redis_url: SecretStr | None = None
-    """`redis://…`, `rediss://…` or `unix://…`: all gateways on it share kept answers; without, each keeps its own."""
-    timeout: float = Field(default=0.05, gt=0)
-    """Seconds a request may wait for Redis; then it is answered without the cache."""
+    store: Literal["memory", "redis"] = "memory"
+    """Where answers of models that have a cache are kept: in each gateway, or in Redis (`redis.url`) for all."""
 
 
 class DrainSettings(Section):
@@ -207,6 +205,12 @@ class GatewaySection(Section):
     drain: DrainSettings = DrainSettings()
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     """Least level that is logged."""
+
+    @model_validator(mode="after")
+    def _redis_is_somewhere(self) -> Self:
+        if self.cache.store == "redis" and self.redis.url is None:
+            raise ValueError("cache.store redis needs redis.url")
+        return self
 
 
 class Settings(ServiceSettings):

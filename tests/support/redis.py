@@ -52,7 +52,7 @@ class Server:
 
     @contextlib.asynccontextmanager
     async def client(self) -> AsyncIterator[Any]:
-        connect: Callable[..., Any] = Redis.from_url  # as in services/gateway/policy/redis.py
+        connect: Callable[..., Any] = Redis.from_url  # as in services/gateway/redis_client.py
         client = connect(self.url, protocol=2)
         try:
             yield client

@@ -6,9 +6,9 @@ from datetime import UTC, date, datetime, timedelta
 import msgspec
 from redis.exceptions import RedisError
 
-from services.gateway.policy.redis import connect
 from services.gateway.policy.usage.ledger import UsageError
 from services.gateway.policy.usage.row import Row, RowKey
+from services.gateway.redis_client import connect
 from services.gateway.settings import RedisSettings
 
 TIMEOUT = 2.0

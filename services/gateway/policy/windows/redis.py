@@ -23,9 +23,9 @@ from services.common.errors import Unavailable
 from services.common.logs import log
 from services.gateway.instruments import Count
 from services.gateway.policy.keyring import Scope
-from services.gateway.policy.redis import Pipeline, connect
 from services.gateway.policy.windows import scripts
 from services.gateway.policy.windows.limiter import LIMITS, Claim, refuse
+from services.gateway.redis_client import Pipeline, connect
 from services.gateway.settings import LimitSettings, RedisSettings
 
 logger = logging.getLogger("naru.limits")

@@ -10,17 +10,18 @@ import asyncio
 import logging
 from collections.abc import Collection, Coroutine
 
-from redis.asyncio import BlockingConnectionPool, Redis
 from redis.exceptions import RedisError, ResponseError
 
 from services.common.logs import log
+from services.gateway.redis_client import connect
 from services.gateway.registry import Cache
 from services.gateway.relay.cache.store import HIT, MISS, UNAVAILABLE, Found, Level
+from services.gateway.settings import RedisSettings
 
 logger = logging.getLogger("naru.cache")
 
-OVERHEAD = 350
-"""Bytes that an entry takes in Redis beside its value, measured with `MEMORY USAGE` on Redis 7."""
+OVERHEAD = 310
+"""Bytes that an entry takes in the sorted set and in the hash, measured with `MEMORY USAGE` on Redis 7."""
 REST = 1.0
 """Seconds for which Redis is not asked after it did not answer."""
 CONNECTIONS = 16
@@ -36,38 +37,35 @@ end
 return value
 """
 _PUT = """
-local used, sizes, key, overhead = KEYS[2], KEYS[3], ARGV[1], tonumber(ARGV[5])
-local size = #ARGV[2] + overhead
+local used, sizes, key = KEYS[2], KEYS[3], ARGV[1]
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+local size = redis.call('MEMORY', 'USAGE', KEYS[1]) + ARGV[5]
 if redis.call('EXISTS', used, sizes) < 2 then redis.call('DEL', used, sizes) end
-local total = tonumber(redis.call('HGET', sizes, 'sum') or 0) - tonumber(redis.call('HGET', sizes, key) or 0)
+local total = (redis.call('HGET', sizes, 'sum') or 0) - (redis.call('HGET', sizes, key) or 0) + size
 redis.call('ZREM', used, key)
-redis.call('HDEL', sizes, key)
-while total + size > tonumber(ARGV[4]) do
+while total > tonumber(ARGV[4]) do
   local oldest = redis.call('ZPOPMIN', used)[1]
-  if not oldest then total = 0 break end
-  total = total - tonumber(redis.call('HGET', sizes, oldest) or 0)
+  if not oldest then total = size break end
+  total = total - (redis.call('HGET', sizes, oldest) or 0)
   redis.call('HDEL', sizes, oldest)
   redis.call('DEL', ARGV[6] .. oldest)
 end
 local now = redis.call('TIME')
-redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 redis.call('ZADD', used, now[1] + now[2] / 1e6, key)
-redis.call('HSET', sizes, key, size, 'sum', total + size)
+redis.call('HSET', sizes, key, size, 'sum', total)
 redis.call('PEXPIRE', used, ARGV[3])
 redis.call('PEXPIRE', sizes, ARGV[3])
-return {total + size, redis.call('ZCARD', used)}
+return {total, redis.call('ZCARD', used)}
 """
 
 
 class RedisStore:
-    """`timeout`: seconds that a request waits for Redis at most."""
-
-    def __init__(self, url: str, timeout: float, level: Level) -> None:
-        """Raises ValueError where `url` is none of Redis'."""
-        pool = BlockingConnectionPool.from_url(url, max_connections=CONNECTIONS, timeout=timeout)
-        self._redis: Redis = Redis.from_pool(pool)
+    def __init__(self, settings: RedisSettings, level: Level) -> None:
+        """A request waits for Redis no longer than `settings.timeout`."""
+        self._redis = connect(settings, settings.timeout)
         self._get, self._put = self._redis.register_script(_GET), self._redis.register_script(_PUT)
-        self._timeout, self._level = timeout, level
+        self._settings, self._level = settings, level
+        self._turns = asyncio.Semaphore(CONNECTIONS)
         self._tasks: set[asyncio.Task[None]] = set()
         self._puts = 0
         self._rests_until = 0.0
@@ -106,8 +104,8 @@ class RedisStore:
         value: bytes | None = None
         result = UNAVAILABLE
         try:
-            async with asyncio.timeout(self._timeout):
-                value = await self._get([_names(model) + key, _names(model) + "used"], [key])
+            async with asyncio.timeout(self._settings.timeout), self._turns:
+                value = await self._get([self._names(model) + key, self._names(model) + "used"], [key])
         except (RedisError, OSError, TimeoutError) as error:
             self._failed(error)
         else:
@@ -116,10 +114,10 @@ class RedisStore:
         found(result, value)
 
     async def _store(self, model: str, bounds: Cache, key: str, value: bytes) -> None:
-        names = _names(model)
+        names = self._names(model)
         keys = [names + key, names + "used", names + "sizes"]
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self._settings.timeout), self._turns:
                 level = await self._put(
                     keys, [key, value, int(bounds.ttl * 1000), bounds.bytes, OVERHEAD, names]
                 )  # fmt: skip
@@ -147,7 +145,6 @@ class RedisStore:
             log(logger, logging.INFO, "the cache's Redis answers again")
         self._away = False
 
-
-def _names(model: str) -> str:
-    """What a model's keys begin with; the braces keep them in one slot of a Redis Cluster."""
-    return f"naru:cache:{{{model}}}:"
+    def _names(self, model: str) -> str:
+        """What a model's keys begin with; the braces keep them in one slot of a Redis Cluster."""
+        return f"{self._settings.prefix}:cache:{{{model}}}:"

@@ -1,11 +1,12 @@
 """A call to a model that has a cache: answered from there, or relayed and kept for the next one.
 
 What can't be answered from there is relayed as if there were no cache. Identical requests at the same time each go to
-an engine: see decision 0013.
+an engine: see decision 0014.
 """
 
 from services.gateway.metrics import OK
 from services.gateway.relay.cache.answer import LARGEST, Kept, Recording, decode, encode
+from services.gateway.relay.cache.key import in_force
 from services.gateway.relay.cache.store import BYPASS, HIT, MISS, UNAVAILABLE
 from services.gateway.relay.relay import Relay
 from services.gateway.routing.dispatch import Dispatch
@@ -79,12 +80,14 @@ class CachedRelay(Relay):
         super()._close(outcome, status, reason, client_fault=client_fault)
 
     def _keep(self, body: bytes | None) -> None:
-        """Of complete answers, those of the model itself and of one engine."""
+        """Of complete answers, those of the model's own versions and of one engine."""
         call, endpoint = self._call, self._dispatch.endpoint
         key, bounds = call.cache_key, call.pool.entry.cache
         moved = self._mover is not None and self._mover.moved
         if key is None or bounds is None or endpoint is None or body is None or moved:
             return
-        if self._dispatch.pool is call.pool and self._streaming == call.stream:
+        # A version of weight 0 stands in where no other one is well: its answers are not the model's for long.
+        own = self._dispatch.pool is call.pool and endpoint.version in in_force(call)
+        if own and self._streaming == call.stream:
             kept = Kept(endpoint.version, endpoint.authority, self._headers, body)
             self._context.cache.put(call.pool.name, bounds, key, encode(kept))

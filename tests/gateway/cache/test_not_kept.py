@@ -116,3 +116,18 @@ async def test_another_models_answer_is_not_kept(tmp_path: Path) -> None:
             answer = await ask(gateway)
             assert (answer.headers["x-naru-model"], answer.headers["x-naru-cache"]) == ("other", "miss")
             assert await gateway.value("naru_cache_entries") == 0
+
+
+async def test_an_answer_of_a_version_that_only_stood_in_is_not_kept(tmp_path: Path) -> None:
+    async with engine(answering()) as one, engine(answering()) as spare:
+        registry = chat_registry(one.url, spare.url, cache={})
+        registry["models"]["m"]["versions"]["v2"]["weight"] = 0
+        async with running(registry, tmp_path) as gateway:
+            one.healthy = False
+            async with asyncio.timeout(5):
+                while (answer := await ask(gateway, {**ASK, "temperature": 1})).headers["x-naru-version"] != "v2":
+                    await asyncio.sleep(0.05)
+            answer = await ask(gateway)
+            assert (answer.headers["x-naru-version"], answer.headers["x-naru-cache"]) == ("v2", "miss")
+            assert await gateway.value("naru_cache_entries") == 0
+            assert [await said(gateway, **{"x-naru-version": "v2"}) for _ in range(2)] == ["miss", "hit"]

@@ -18,6 +18,8 @@ FIXED = frozenset({"embeddings", "sentiment", "recommendation"})
 """Operations whose answers depend on nothing but the request."""
 _TRACING = frozenset({b"traceparent", b"tracestate"})
 """Headers that an endpoint is sent and that change no answer."""
+_AS_EVER = frozenset({(b"accept", b"*/*"), (b"accept", b"application/json")})
+"""What clients that want nothing special say, if they say anything."""
 
 
 def answer_key(call: Call, bounds: Cache, passed: Sequence[Header]) -> bytes | None:
@@ -28,15 +30,21 @@ def answer_key(call: Call, bounds: Cache, passed: Sequence[Header]) -> bytes | N
     fields = fields_of(call.body)
     if not (call.operation in FIXED or (call.operation in SAMPLED and _repeatable(fields))):
         return None
-    pool, wanted = call.pool, call.hints.version
-    versions = sorted(label for label, one in pool.entry.versions.items() if one.weight) if wanted is None else [wanted]
+    pool, named = call.pool, call.hints.version is not None
     parts = (
-        FORMAT, call.operation, call.path, pool.name, pool.adapter, wanted is None, versions,
+        FORMAT, call.operation, call.path, pool.name, pool.adapter, named, in_force(call),
         None if bounds.shared else call.tenant, call.stream, call.hide_usage,
-        sorted(header for header in passed if header[0] not in _TRACING),
+        sorted(header for header in passed if header[0] not in _TRACING and header not in _AS_EVER),
         sorted((name, bytes(value)) for name, value in fields.items()),
     )  # fmt: skip
     return hashlib.sha256(msgspec.msgpack.encode(parts)).digest()
+
+
+def in_force(call: Call) -> list[str]:
+    """The versions whose answers a request may be given again: the one that it names, or those that take traffic."""
+    if call.hints.version is not None:
+        return [call.hints.version]
+    return sorted(label for label, version in call.pool.entry.versions.items() if version.weight)
 
 
 def _repeatable(fields: Fields) -> bool:

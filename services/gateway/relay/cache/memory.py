@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from services.gateway.registry import Cache
 from services.gateway.relay.cache.store import HIT, MISS, Found, Level
 
-OVERHEAD = 400
-"""Bytes that an entry takes beside its value: key, time, and its place in the order, measured on CPython 3.11."""
+OVERHEAD = 480
+"""Bytes that an entry takes beside its value: key, time and its place in the order, at the most,
+as measured on CPython 3.11."""
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
 """A call to a model that has a cache: answered from there, or relayed and kept for the next one.
 
 What can't be answered from there is relayed as if there were no cache. Identical requests at the same time each go to
-an engine: see decision 0014.
+an engine: see decision 0015.
 """
 
 from services.gateway.metrics import OK

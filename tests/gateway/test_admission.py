@@ -208,7 +208,9 @@ async def test_a_queue_whose_endpoint_dies_is_told_so(tmp_path: Path) -> None:
 
 
 @contextlib.asynccontextmanager
-async def overflowing(folder: Path, **small: Any) -> AsyncIterator[tuple[Running, asyncio.Event, Engine]]:
+async def overflowing(
+    folder: Path, limit: str = "concurrency", **small: Any
+) -> AsyncIterator[tuple[Running, asyncio.Event, Engine]]:
     """A model `m` of one place and no queue, which is taken until the event is set, and its fallback `small`."""
     opened = asyncio.Event()
 
@@ -218,7 +220,7 @@ async def overflowing(folder: Path, **small: Any) -> AsyncIterator[tuple[Running
 
     async with engine(gated) as full, engine() as other:
         registry = chat_registry(
-            full.url, fallback=["small"], admission={"concurrency": 1, "queue": 0, "overflow": True}
+            full.url, fallback=["small"], admission={limit: 1, "queue": 0, "overflow": True}
         )  # fmt: skip
         registry["models"]["small"] = {"task": "chat", "versions": {"s1": {"endpoints": [other.url]}}, **small}
         async with running(registry, folder) as gateway:
@@ -229,8 +231,9 @@ async def overflowing(folder: Path, **small: Any) -> AsyncIterator[tuple[Running
             assert (await first).headers["x-naru-model"] == "m"
 
 
-async def test_a_model_without_room_overflows_to_its_fallback(tmp_path: Path) -> None:
-    async with overflowing(tmp_path) as (gateway, _, other):
+@pytest.mark.parametrize("limit", ["concurrency", "per_endpoint"])
+async def test_a_model_without_room_overflows_to_its_fallback(limit: str, tmp_path: Path) -> None:
+    async with overflowing(tmp_path, limit) as (gateway, _, other):
         answer = await ask(gateway)
         assert answer.status_code == 200
         assert answer.headers["x-naru-model"] == "small"

@@ -74,9 +74,12 @@ class ModelAdmission:
 
     def takes(self, call: Call) -> bool:
         """Whether there is room for it, to run or to wait."""
+        now = self._now()
+        if now - self._counted > RECOUNT:
+            self._count(now)
         if self._queue.length < self._bound or self._service.running < self._limit:
             return True
-        return self._queue.rival(self._flow(call), self._now()) is not None
+        return self._queue.rival(self._flow(call), now) is not None
 
     # from the tickets
 

@@ -8,6 +8,7 @@ Serving Large Language Models", OSDI 2024).
 """
 
 from bisect import bisect_left, insort
+from collections.abc import Iterable
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,11 @@ class FairShare:
         self._backlogged: dict[Flow, None] = {}
         self._virtual = 0.0
         """The start tag of the request that was dispatched last."""
+
+    @property
+    def flows(self) -> Iterable[Flow]:
+        """Those that have requests waiting."""
+        return self._backlogged
 
     def push(self, ticket: "Ticket") -> None:
         flow = ticket.flow

@@ -177,6 +177,6 @@ class ModelAdmission:
         left, earliest = 1.0 - self._turns.above(flow.rank), now
         if left < STARVED:
             left, earliest = 1.0 / len(CLASSES), now + STARVED_RETURN
-        pace = PACE * left * rate * self._queue.share(flow)
+        pace = PACE * left * rate * self._queue.share(flow, now)
         # That nobody leaves within twice the mean time between two is rare enough.
         return flow.returns.promise(ticket.key, ticket.came, now, earliest + 2 / (left * rate), pace)

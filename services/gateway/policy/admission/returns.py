@@ -30,7 +30,9 @@ class Returns:
         self._outstanding: dict[int, list[tuple[float, float]]] = {}
         """When each may return, and when it first came."""
 
-    def __bool__(self) -> bool:
+    def expected(self, now: float) -> bool:
+        """Whether anyone is yet to return."""
+        self._forget(now)
         return bool(self._outstanding)
 
     def promise(self, key: int, came: float, now: float, earliest: float, pace: float) -> int:

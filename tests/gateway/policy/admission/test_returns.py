@@ -78,6 +78,21 @@ def test_clients_that_never_return_do_not_make_others_wait_longer() -> None:
     assert max(said[-100:]) < 30  # 1,600 refusals, of which every one would have taken half a second
 
 
+def test_a_tenant_that_never_returned_takes_nothing_from_another() -> None:
+    model = taught(2.0)
+    for _ in range(3):
+        model.send(2.0, tenant="here")
+    alone = [told(model.send(2.0, tenant="here")) for _ in range(5)]
+    model = taught(2.0)
+    for _ in range(3):
+        model.send(2.0, tenant="gone")
+    told(model.send(2.0, tenant="gone"))
+    model.clock.run(model.clock.time + 100.0)
+    for _ in range(3):
+        model.send(2.0, tenant="here")
+    assert [told(model.send(2.0, tenant="here")) for _ in range(5)] == alone
+
+
 def test_a_class_that_gets_no_turn_is_told_to_return_when_the_others_may_be_done() -> None:
     model = taught(0.5, queue=4)
     for _ in range(400):
@@ -98,7 +113,7 @@ def test_promises_are_forgotten() -> None:
     returns = Returns()
     after = returns.promise(1, 0.0, 0.0, 0.0, 1.0)
     assert returns.redeem(1, after - 0.5) is None  # too early
-    assert returns
+    assert returns.expected(after)
     assert returns.redeem(2, after) is None  # another request
     assert returns.redeem(1, after + GRACE + 1.0) is None  # too late
-    assert not returns
+    assert not returns.expected(after + GRACE + 1.0)

@@ -35,11 +35,13 @@ class HealthServicer:
     async def Watch(self, request: HealthCheckRequest, context: Context) -> None:  # noqa: N802
         last = None
         while True:
+            # Read before the status is: a drain that begins during the write is still to be told.
+            draining = self._drain.draining
             status = self._status(request.service)
             if status != last:
                 await context.write(HealthCheckResponse(status=status))
                 last = status
-            if self._drain.draining:
+            if draining:
                 return
             await asyncio.sleep(PACE)
 

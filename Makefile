@@ -29,6 +29,7 @@ check: install ## Linters, types, layers, generated files, locks
 	@$(BIN)/python -m tests.docs.regenerate --check
 
 test: check ## All the set-up, the checks, then every test, against the real models
+	@command -v redis-server >/dev/null || echo "no redis-server: its tests are skipped; 'apt-get install redis-server' runs them"
 	@$(BIN)/pytest
 
 lock: install ## Make the locks anew after a change of dependencies

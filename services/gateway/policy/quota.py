@@ -72,8 +72,8 @@ class Limited:
     def close(self, outcome: str, usage: Usage, pieces: int) -> None:
         self._applicant = None
         if self._granted:  # and not refused, or left before the limiter had answered
-            used = spent(outcome, usage.input, usage.output, pieces, self._size)
-            self._quotas.limiter.settle(self, used.input + used.output)
+            given, made, _ = spent(outcome, usage.input, usage.output, pieces, self._size)
+            self._quotas.limiter.settle(self, given + made)
 
     def record(self, answer: Answer, pool: ModelPool, version: str, pieces: int) -> None:
         used = spent(answer.outcome, answer.input_tokens, answer.output_tokens, pieces, self._size)

@@ -64,10 +64,11 @@ class Ledger:
             line = self._lines[key] = Line()
         line.requests += 1
         line.answers += answered
-        line.input += used.input
-        line.output += used.output
-        if used.estimated:
-            line.estimated += used.input + used.output
+        given, made, estimated = used
+        line.input += given
+        line.output += made
+        if estimated:
+            line.estimated += given + made
 
     async def read(self, first: date, last: date) -> list[Row]:
         """What was used on these days, both included, up to now. Raises UsageError."""

@@ -1,7 +1,5 @@
 """What an answer cost in tokens, also where its engine never came to say it."""
 
-from typing import NamedTuple
-
 from services.gateway.metrics import OK
 
 BYTES_PER_TOKEN = 4
@@ -10,13 +8,8 @@ MOST_GUESSED = 4096
 """Tokens that a request is taken for at most without the engine's word: a body may hold an image."""
 
 
-class Spent(NamedTuple):
-    """Tokens."""
-
-    input: int
-    output: int
-    estimated: bool
-    """The engine did not say."""
+Spent = tuple[int, int, bool]
+"""Tokens in, tokens out, and whether they are estimated: the engine did not say."""
 
 
 def spent(outcome: str, given: int | None, made: int | None, pieces: int, size: int) -> Spent:
@@ -27,7 +20,7 @@ def spent(outcome: str, given: int | None, made: int | None, pieces: int, size: 
     token for each piece it was sent, and for a prompt of the request's size; where it was sent nothing, nothing.
     """
     if made and (outcome == OK or made >= pieces):
-        return Spent(given or 0, made, False)
+        return given or 0, made, False
     if not pieces:
-        return Spent(given or 0, 0, False)
-    return Spent(min(size // BYTES_PER_TOKEN, MOST_GUESSED) if given is None else given, pieces, True)
+        return given or 0, 0, False
+    return min(size // BYTES_PER_TOKEN, MOST_GUESSED) if given is None else given, pieces, True

@@ -90,7 +90,8 @@ class Ledger:
         while True:
             await asyncio.sleep(self._interval)
             try:
-                await self.flush()
+                # To its end even if this is cancelled: a store must not be left in the middle of a row.
+                await asyncio.shield(self.flush())
             except UsageError as error:
                 self._say(str(error))
             else:

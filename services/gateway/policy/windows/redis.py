@@ -12,7 +12,7 @@ import itertools
 import logging
 import secrets
 from collections import Counter, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from math import inf
 from typing import Any, NamedTuple
 
@@ -85,6 +85,8 @@ class RedisLimiter:
         self._renewal = 0.0
         self._process, self._numbers = secrets.token_hex(6), itertools.count()
         self._wake = asyncio.Event()
+        self._talk: asyncio.Future[None] | None = None
+        """With Redis, the last one."""
 
     def restore(self, tokens: Mapping[str, int]) -> None:
         """Redis knows today's tokens itself."""
@@ -107,21 +109,29 @@ class RedisLimiter:
         self._wake.set()
 
     async def run(self) -> None:
-        await self._probe()
+        await self._whole(self._probe())
         while True:
             if self._up.value:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(IDLE):
                         await self._wake.wait()
-                await self._exchange()
+                await self._whole(self._exchange())
             else:
                 await asyncio.sleep(PROBES)
-                await self._probe()
+                await self._whole(self._probe())
 
     async def close(self) -> None:
+        if self._talk is not None:
+            await self._talk
         if self._up.value:
             await self._exchange()
         await self._redis.aclose()
+
+    async def _whole(self, talk: Coroutine[Any, Any, None]) -> None:
+        """Talk to Redis, to the end even if this is cancelled: redis-py, cancelled inside a command, may go on as if it
+        were not."""
+        self._talk = asyncio.ensure_future(talk)
+        await asyncio.shield(self._talk)
 
     # without Redis
 

@@ -27,9 +27,6 @@ class Count:
     def inc(self, amount: float = 1) -> None:
         self.value += amount
 
-    def dec(self) -> None:
-        self.value -= 1
-
 
 class Buckets:
     """Observations by their size: `counts[i]` are those at most `bounds[i]` and above the bound before it."""

@@ -36,8 +36,8 @@ class RelayResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         carrier = AsgiCarrier(scope, send, self._write_timeout)
         relay = carrier.relay = self._relay(carrier)
-        relay.begin()
         try:
+            relay.begin()
             # `http.disconnect` comes when the client has gone, and when all is sent.
             while (await receive())["type"] != "http.disconnect":
                 pass

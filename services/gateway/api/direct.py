@@ -67,6 +67,8 @@ class DirectProtocol(BoundedProtocol):
             self.flow.pause_reading()
 
     def _catch_up(self) -> None:
+        if self.transport.is_closing():
+            return  # the client left in between
         while self._early and (self._call is None or not self._call.complete):
             data, *rest = self._early
             self._early = ()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from services.common.errors import ClientGone, InternalError, NaruError, RequestTimeout
 from services.gateway.api.body import DISCARDED, too_large
-from services.gateway.api.door import Admitted, Order
+from services.gateway.api.door import JSON, Admitted, Order
 from services.gateway.api.errors import error_body, error_headers
 from services.gateway.api.heading import read_heading
 from services.gateway.policy.gate import Gate
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("naru.request")
 
 STATUS_LINES = {status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus}
-JSON = (b"content-type", b"application/json")
 CLOSE = (b"connection", b"close")
 
 
@@ -111,7 +110,14 @@ class DirectCall:
             self._refuse(error)
         except Exception as error:
             logger.error("unhandled error", exc_info=error)
-            self._refuse(InternalError("the gateway failed; report the x-request-id of this answer"))
+            self._defect(InternalError("the gateway failed; report the x-request-id of this answer"))
+
+    def _defect(self, error: InternalError) -> None:
+        """A defect of ours. A call that was open by then is closed: nobody waits for it or counts it for ever."""
+        if self.relay is None:
+            self._refuse(error)
+        else:
+            self.relay.abort(error)
 
     def leave(self) -> None:
         """The client has gone."""

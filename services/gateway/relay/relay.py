@@ -1,7 +1,7 @@
 """The relay: one call from its admission to its answer's last byte, whatever carries it to the client.
 
 It knows no transport. A carrier (`api/carrier.py` over ASGI) implements `Carrier` and calls `begin`, `pause`, `resume`
-and `leave`; the upstream side is a `Sink`.
+and `leave`; towards the endpoints it is a dispatch's `Requester`.
 """
 
 from collections.abc import Callable

@@ -100,6 +100,7 @@ class Gateway:
             group.create_task(self.health.rounds.run())
             group.create_task(self.scraper.rounds.run())
             group.create_task(self.metrics.keep_folded())
+            group.create_task(self.metrics.keep_time())
 
 
 def build(settings: GatewaySection, keys: KeySource, seed: int | None = None) -> Gateway:
@@ -118,6 +119,7 @@ def build(settings: GatewaySection, keys: KeySource, seed: int | None = None) ->
     live.follow(lambda fleet: health.rounds.follow(fleet.endpoints()))
     live.follow(lambda fleet: scraper.rounds.follow(fleet.compared()))
     live.follow(lambda fleet: metrics.keep_only(fleet.endpoints()))
+    live.follow(lambda fleet: metrics.promise(fleet.registry))
     metrics.watch(live.endpoints)
     drain = Drain(settings.drain.retry_after)
     kept = accounts(settings, metrics)
@@ -131,6 +133,8 @@ def build(settings: GatewaySection, keys: KeySource, seed: int | None = None) ->
     door = Door(gate, drain, context, mirror, key)
     options = server_options(settings.http)
     failures = client_failures(metrics, log)
+    grpc_server = GrpcServer(settings.grpc, door, failures, live, drain)
+    metrics.certificate_expiry.read = lambda: {("grpc",): end} if (end := grpc_server.certificate_ends) else {}
     http = settings.http
     protocol = direct_protocol(http, failures, door) if http.direct else bounded_protocol(http, failures)
     return Gateway(
@@ -138,7 +142,7 @@ def build(settings: GatewaySection, keys: KeySource, seed: int | None = None) ->
             client_app(HttpEdge(door, settings.http), failures), host=settings.http.host, port=settings.http.port,
             http=protocol, **options,
         )),
-        grpc=GrpcServer(settings.grpc, door, failures, live, drain),
+        grpc=grpc_server,
         admin=Server(uvicorn.Config(
             admin_app(registry, context.books.settle, live, drain, management(settings, keys, kept, context.books)),
             host=settings.admin.host, port=settings.admin.port,

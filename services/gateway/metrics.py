@@ -6,13 +6,14 @@ registry, the key file and the bounded words of `services.common.errors`.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable
 
 import msgspec
 from prometheus_client import CollectorRegistry
 
 from services.gateway.instruments import Count, Counts, Histograms, Labels, Readings
-from services.gateway.registry import Slo
+from services.gateway.registry import Registry, Slo
 from services.gateway.upstream.endpoint import Endpoint
 
 OK = "ok"
@@ -30,6 +31,9 @@ DURATION_BUCKETS = (
 )  # fmt: skip
 TOKEN_BUCKETS = tuple(4**i for i in range(14))
 OVERHEAD_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
+LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+LAG_INTERVAL = 0.25
+"""Seconds between two looks at how late the event loop is."""
 QUEUE_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 BLAMELESS = frozenset({"client_cancelled", "deadline_exceeded", "rejected_quota"})
@@ -86,8 +90,8 @@ class Metrics:
         def setting(name: str, what: str) -> Counts:
             return Counts(name, what, ("file",), registry, gauge=True)
 
-        def reading(name: str, what: str) -> Readings:
-            return Readings(name, what, ("model", "endpoint"), registry)
+        def reading(name: str, what: str, *labels: str) -> Readings:
+            return Readings(name, what, labels, registry)
 
         self.ttft = histogram(
             "gen_ai_server_time_to_first_token_seconds",
@@ -146,11 +150,33 @@ class Metrics:
         self.slo = counter(
             "naru_slo_requests_total", "Requests by whether they met an objective.", "model", "objective", "met"
         )
+        self.slo_target = reading(
+            "naru_slo_target_ratio", "Share of a model's requests that must meet an objective, by the registry.",
+            "model", "objective",
+        )  # fmt: skip
+        self.slo_threshold = reading(
+            "naru_slo_threshold_seconds", "What the registry promises of a model's times.", "model", "objective"
+        )
+        self.good = counter(
+            "naru_good_requests_total", "Requests that met every objective of their model at once.",
+            "model", "version",
+        )  # fmt: skip
+        self.model_info = reading(
+            "naru_model_info", "1 for each configured model; the labels say what it is to its product.",
+            "model", "task", "criticality", "trigger",
+        )  # fmt: skip
+        self.version_weight = reading(
+            "naru_version_weight", "A version's share of its model's traffic, by the registry; 0 takes none.",
+            "model", "version",
+        )  # fmt: skip
         self.inflight = Counts("naru_inflight_requests", "Requests being answered.", ("model",), registry, gauge=True)
         self.queue_depth = Counts(
             "naru_queue_depth", "Requests waiting for their turn at a model.", ("model", "priority"), registry,
             gauge=True,
         )  # fmt: skip
+        self.queue_limit = reading(
+            "naru_queue_limit", "Requests that may wait for their turn at a model; a further one is refused.", "model"
+        )
         self.shed = counter(
             "naru_shed_total", "Requests that got no turn, by why: full, displaced, patience, deadline.",
             "model", "priority", "reason",
@@ -163,9 +189,12 @@ class Metrics:
             "naru_mirrored_request_duration_seconds", "From sending a copy to the end of its answer.",
             ("model", "version"), DURATION_BUCKETS,
         )  # fmt: skip
-        self.endpoint_healthy = reading("naru_endpoint_healthy", "1 where the last health check passed.")
-        self.endpoint_inflight = reading("naru_endpoint_inflight", "Requests at an endpoint.")
-        self.circuit_open = reading("naru_endpoint_circuit_open", "1 while an endpoint is ejected for how it answers.")
+        at = ("model", "endpoint")
+        self.endpoint_healthy = reading("naru_endpoint_healthy", "1 where the last health check passed.", *at)
+        self.endpoint_inflight = reading("naru_endpoint_inflight", "Requests at an endpoint.", *at)
+        self.circuit_open = reading(
+            "naru_endpoint_circuit_open", "1 while an endpoint is ejected for how it answers.", *at
+        )
         self.ejections = counter(
             "naru_endpoint_ejections_total", "Ejections of an endpoint for how it answers.",
             "model", "endpoint",
@@ -208,6 +237,14 @@ class Metrics:
             "naru_cache_bytes", "Bytes of the answers that are kept.", ("model",), registry, gauge=True
         )
         self.cache_entries = Counts("naru_cache_entries", "Answers that are kept.", ("model",), registry, gauge=True)
+        self.certificate_expiry = reading(
+            "naru_certificate_expiry_timestamp_seconds",
+            "Unix time at which the certificate that a port was started with ends; no sample without TLS.", "port",
+        )  # fmt: skip
+        self.loop_lag = histogram(
+            "naru_event_loop_lag_seconds", "How much later than it asked for the event loop comes back.",
+            (), LAG_BUCKETS,
+        )  # fmt: skip
 
     def fold(self) -> None:
         """Sort what was observed into its buckets; see `Buckets.fold`."""
@@ -220,6 +257,14 @@ class Metrics:
         while True:
             await asyncio.sleep(1)
             self.fold()
+
+    async def keep_time(self) -> None:
+        """For ever: what the event loop is late by, everything that runs on it is late by."""
+        observe = self.loop_lag.labels().observe
+        while True:
+            due = time.perf_counter() + LAG_INTERVAL
+            await asyncio.sleep(LAG_INTERVAL)
+            observe(max(0.0, time.perf_counter() - due))
 
     def refused(self, operation: str, outcome: str, model: str = "") -> None:
         """A request that reached no version: `model` is empty unless it is a configured one."""
@@ -234,6 +279,29 @@ class Metrics:
         self.endpoint_healthy.read = reading(lambda endpoint: endpoint.healthy)
         self.endpoint_inflight.read = reading(lambda endpoint: endpoint.in_flight)
         self.circuit_open.read = reading(lambda endpoint: not endpoint.circuit.closed)
+
+    def promise(self, registry: Registry) -> None:
+        """Show what `registry` says of its models, and begin to count against it.
+
+        A counter that is there before its first request lets Prometheus see that request.
+        """
+        models = registry.models.items()
+        targets: dict[Labels, float] = {
+            (name, objective): target for name, model in models for objective, target in model.slo.targets()
+        }
+        for model, objective in targets:
+            for met in ("true", "false"):
+                self.slo.labels(model, objective, met)
+        self.slo_target.read = lambda: targets
+        self.slo_threshold.read = lambda: {
+            (name, objective): limit for name, model in models for objective, limit in model.slo.thresholds()
+        }
+        self.model_info.read = lambda: {
+            (name, model.task, model.role.criticality, model.role.trigger): 1.0 for name, model in models
+        }
+        self.version_weight.read = lambda: {
+            (name, version): share for name, model in models for version, share in model.shares.items()
+        }
 
     def keep_only(self, endpoints: Iterable[Endpoint]) -> None:
         """Forget what was counted at any other endpoint."""
@@ -255,8 +323,9 @@ class VersionMetrics:
         self._input, self._output = (metrics.token_usage.labels(*labels, kind).observe for kind in ("input", "output"))
         self._judged = {
             objective: {met: metrics.slo.labels(model, objective, str(met).lower()) for met in (True, False)}
-            for objective, promised in slo.model_dump().items() if promised is not None
+            for objective, _ in slo.targets()
         }  # fmt: skip
+        self._good = metrics.good.labels(model, version)
         self._outcomes: dict[str, tuple[Count, Observe]] = {}
         self._tokens: dict[str, tuple[Count, Count]] = {}
         self.content_gap = metrics.itl.labels(*labels).observe
@@ -313,10 +382,16 @@ class VersionMetrics:
         return made
 
     def _record_slo(self, ttft: float | None, tpot: float | None, *, ok: bool) -> None:
-        judged = self._judged
+        judged, good = self._judged, ok
         if self._slo.availability is not None:
             judged["availability"][ok].value += 1
         if self._slo.ttft is not None:
-            judged["ttft"][ok and ttft is not None and ttft <= self._slo.ttft].value += 1
+            met = ok and ttft is not None and ttft <= self._slo.ttft
+            good = good and met
+            judged["ttft"][met].value += 1
         if self._slo.tpot is not None and (tpot is not None or not ok):
-            judged["tpot"][ok and (tpot or 0.0) <= self._slo.tpot].value += 1
+            met = ok and (tpot or 0.0) <= self._slo.tpot
+            good = good and met
+            judged["tpot"][met].value += 1
+        if good:
+            self._good.value += 1

@@ -5,6 +5,7 @@ The YAML's shape is the same on a laptop and in a cluster; see `load`.
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
@@ -147,7 +148,23 @@ class Slo(Section):
 
     ttft: Duration | None = None
     tpot: Duration | None = None
+    percentile: float = Field(default=95.0, gt=0, lt=100)
+    """Percent of the requests that must keep `ttft`, and of those that must keep `tpot`: 95 promises a p95."""
     availability: float | None = Field(default=None, gt=0, le=100)
+    """Percent of the requests that must get their answer."""
+
+    def thresholds(self) -> Iterator[tuple[str, float]]:
+        """Seconds, by objective."""
+        for objective, limit in (("ttft", self.ttft), ("tpot", self.tpot)):
+            if limit is not None:
+                yield objective, limit
+
+    def targets(self) -> Iterator[tuple[str, float]]:
+        """The share of the requests that must meet each objective that is measured."""
+        for objective, _ in self.thresholds():
+            yield objective, self.percentile / 100
+        if self.availability is not None:
+            yield "availability", self.availability / 100
 
 
 class Weights(Section):
@@ -245,6 +262,12 @@ class Model(Section):
     def shadows(self) -> dict[str, float]:
         """Versions that get a copy of requests and answer nobody who does not name them: percent of the requests."""
         return {label: version.mirror for label, version in self.versions.items() if version.mirror}
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Each version's share of the traffic."""
+        total = sum(version.weight for version in self.versions.values())
+        return {label: version.weight / total for label, version in self.versions.items()}
 
     @property
     def hedged(self) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 import bentoml
 
+from services.common import quality
 from services.common.batch_contract import BatchContract
 from services.recommendation.answer import Answerer
 from services.recommendation.model import ModelMissingError, Recommender
@@ -43,7 +44,8 @@ class Recommendation:
     def __init__(self) -> None:
         model = Recommender.load(model_folder(SECTION))
         self._answerer = Answerer(model, SECTION.model, SECTION.version)
-        _publish_quality(model.metadata["scores"]["model"])
+        scores = model.metadata["scores"]["model"]
+        quality.publish(SECTION.model, SECTION.version, {f"{name}_at_10": scores[name] for name in ("recall", "ndcg")})
 
     @bentoml.api(  # type: ignore[untyped-decorator]  # BentoML's own decorator has no types
         route="/recommend",
@@ -69,18 +71,3 @@ Recommendation.add_asgi_middleware(  # type: ignore[attr-defined]
     answer=lambda answers: answers[1:-1],  # a list of the one answer
     max_body=SECTION.max_body_bytes,
 )
-
-
-def _publish_quality(scores: dict[str, float]) -> None:
-    """Held-out quality beside BentoML's own metrics, on `/metrics`."""
-    from prometheus_client import Gauge  # noqa: PLC0415 - its multi-process mode is decided when it is imported
-
-    labels = {"model": SECTION.model, "version": SECTION.version}
-    for metric in ("recall", "ndcg"):
-        gauge = Gauge(
-            f"naru_recommendation_{metric}_at_10",
-            f"{metric}@10 on held-out last items, measured when the model was trained",
-            list(labels),
-            multiprocess_mode="mostrecent",
-        )
-        gauge.labels(**labels).set(scores[metric])

@@ -118,3 +118,10 @@ def softmax(logits: Array) -> Array:
     raised = np.exp(logits - logits.max(axis=1, keepdims=True))
     shares: Array = raised / raised.sum(axis=1, keepdims=True)
     return shares
+
+
+def held_out(folder: Path = FOLDER) -> dict[str, float]:
+    """The head's accuracies on texts that it was not trained on, by language and number of classes."""
+    languages = json.loads((folder / "metadata.json").read_text())["held_out"].items()
+    kinds = ("three_class_accuracy", "binary_accuracy")
+    return {f"{language}_{kind}": scores[kind] for language, scores in languages for kind in kinds}

@@ -8,8 +8,10 @@ import json
 
 import bentoml
 
+from services.common import quality
 from services.common.batch_contract import BatchContract
 from services.sentiment.contract import Limits, answer, parse
+from services.sentiment.head import held_out
 from services.sentiment.model import SentimentModel
 from services.sentiment.settings import Settings
 
@@ -33,6 +35,7 @@ class Sentiment:
     def __init__(self) -> None:
         self._model = SentimentModel.load()
         self._model(_WARM_UP)
+        quality.publish(settings.model, settings.version, held_out())
 
     @bentoml.api(  # type: ignore[untyped-decorator]  # BentoML's own decorator has no types
         route="/analyze",

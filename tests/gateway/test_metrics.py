@@ -1,9 +1,12 @@
 """The metrics' names, labels and buckets, which dashboards and alerts read."""
 
+import asyncio
+import time
+
 from prometheus_client import CollectorRegistry
 
-from services.gateway.metrics import Answer, Metrics, VersionMetrics
-from services.gateway.registry import Slo
+from services.gateway.metrics import LAG_INTERVAL, Answer, Metrics, VersionMetrics
+from services.gateway.registry import Registry, Slo
 
 
 def answer(outcome: str = "ok", **fields: object) -> Answer:
@@ -69,6 +72,44 @@ def test_objectives_are_judged_by_their_own_limit() -> None:
     assert value(found, "naru_slo_requests_total", model="m", objective="ttft", met="false") == 1
     assert value(found, "naru_slo_requests_total", model="m", objective="tpot", met="true") == 1
     assert value(found, "naru_slo_requests_total", model="m", objective="availability", met="true") is None
+
+
+def test_a_good_request_meets_every_objective_at_once() -> None:
+    slow_start, slow_tokens = answer(first_token=10.9), answer(last_token=11.4, output_tokens=3)
+    found = recorded(answer(), slow_start, slow_tokens, answer("truncated"), slo=Slo(ttft=0.5, tpot=0.2))
+    assert value(found, "naru_slo_requests_total", model="m", objective="ttft", met="true") == 2
+    assert value(found, "naru_good_requests_total", model="m", version="v1") == 1
+
+
+def test_what_the_registry_promises_is_shown_before_the_first_request() -> None:
+    found = CollectorRegistry()
+    model = {"task": "chat", "slo": {"ttft": "400ms", "percentile": 99}}
+    versions = {"v1": {"endpoints": ["http://e"], "weight": 90}, "v2": {"endpoints": ["http://f"], "weight": 30}}
+    metrics = Metrics(found)
+    metrics.promise(Registry.model_validate({"models": {"m": {**model, "versions": versions}}}))
+    assert value(found, "naru_slo_target_ratio", model="m", objective="ttft") == 0.99
+    assert value(found, "naru_slo_threshold_seconds", model="m", objective="ttft") == 0.4
+    assert value(found, "naru_slo_target_ratio", model="m", objective="availability") is None
+    assert value(found, "naru_slo_requests_total", model="m", objective="ttft", met="false") == 0
+    assert value(found, "naru_version_weight", model="m", version="v1") == 0.75
+    assert value(found, "naru_model_info", model="m", task="chat", criticality="core", trigger="reactive") == 1
+    metrics.promise(Registry.model_validate({"models": {"n": {**model, "versions": versions}}}))
+    assert value(found, "naru_slo_target_ratio", model="m", objective="ttft") is None
+
+
+async def test_an_event_loop_that_is_held_up_is_late() -> None:
+    found = CollectorRegistry()
+    metrics = Metrics(found)
+    keeping = asyncio.create_task(metrics.keep_time())
+    await asyncio.sleep(0)
+    time.sleep(LAG_INTERVAL + 0.5)  # noqa: ASYNC251 - what a handler must not do
+    while not value(found, "naru_event_loop_lag_seconds_count"):
+        await asyncio.sleep(0.01)
+    keeping.cancel()
+    late = value(found, "naru_event_loop_lag_seconds_sum")
+    assert late is not None
+    assert late >= 0.5
+    assert value(found, "naru_event_loop_lag_seconds_bucket", le="0.25") == 0
 
 
 def test_the_buckets_are_the_designs() -> None:

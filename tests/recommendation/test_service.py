@@ -90,7 +90,7 @@ def _mean_batch(metrics: str) -> float:
 
 
 def test_the_quality_is_on_the_metrics_page(server: str, movielens: Recommender) -> None:
-    found = re.search(r"naru_recommendation_recall_at_10\{.*\} (\S+)", httpx.get(f"{server}/metrics").text)
+    found = re.search(r'naru_model_quality\{measure="recall_at_10",.*\} (\S+)', httpx.get(f"{server}/metrics").text)
     assert found is not None
     assert float(found[1]) == pytest.approx(movielens.metadata["scores"]["model"]["recall"])
 

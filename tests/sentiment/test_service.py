@@ -127,7 +127,9 @@ async def test_concurrent_requests_share_batches_and_a_bad_one_harms_none(server
 def test_a_running_server_is_ready_and_exposes_metrics(client: httpx.Client) -> None:
     assert client.get("/readyz").status_code == 200
     analyze(client, "good")
-    assert "bentoml_service_request_total" in client.get("/metrics").text
+    page = client.get("/metrics").text
+    assert "bentoml_service_request_total" in page
+    assert re.search(r'^naru_model_quality\{measure="korean_binary_accuracy",.*\} 0\.85', page, re.MULTILINE)
 
 
 def test_no_text_reaches_the_log(client: httpx.Client, server_log: Path) -> None:

@@ -17,6 +17,7 @@ from services.common.pb.naru.v1 import (
 )
 from services.gateway.api.door import Door
 from services.gateway.api.errors import Failures
+from services.gateway.api.grpc.certificate import ends
 from services.gateway.api.grpc.chat import ChatServicer
 from services.gateway.api.grpc.health import HealthServicer
 from services.gateway.api.grpc.methods import Methods
@@ -76,6 +77,8 @@ class GrpcServer:
         self._retiring: asyncio.Task[None] | None = None
         self.port: int | None = None
         """The port in use, once started."""
+        self.certificate_ends: float | None = None
+        """Unix time at which the certificate in use ends, once started with one."""
 
     async def start(self) -> None:
         """Raises GrpcError."""
@@ -84,7 +87,8 @@ class GrpcServer:
         self._server = server = grpc.aio.server(options=options(self._settings))
         self._register(server)
         address = f"{self._settings.host}:{self._settings.port}"
-        credentials = tls(self._settings.tls)
+        pem, credentials = tls(self._settings.tls)
+        self.certificate_ends = ends(pem)
         try:
             if credentials is None:
                 self.port = server.add_insecure_port(address)
@@ -135,17 +139,17 @@ def options(settings: GrpcSettings) -> list[tuple[str, int]]:
     ]
 
 
-def tls(settings: TlsSettings) -> grpc.ServerCredentials | None:
-    """Raises GrpcError where a file can't be read."""
+def tls(settings: TlsSettings) -> tuple[bytes, grpc.ServerCredentials | None]:
+    """The certificate and what gRPC makes of it. Raises GrpcError where a file can't be read."""
     if settings.certificate is None or settings.key is None:
-        return None
+        return b"", None
     authority = settings.client_authority
     try:
         pair = (settings.key.read_bytes(), settings.certificate.read_bytes())
         roots = None if authority is None else authority.read_bytes()
     except OSError as error:
         raise GrpcError(f"{error.filename}: {error.strerror}") from None
-    return grpc.ssl_server_credentials([pair], roots, require_client_auth=roots is not None)
+    return pair[1], grpc.ssl_server_credentials([pair], roots, require_client_auth=roots is not None)
 
 
 def _milliseconds(seconds: float) -> int:

@@ -19,6 +19,7 @@ class Admissions:
         self._metrics, self._clock = metrics, clock
         self._fallbacks = metrics.fallbacks
         self._models: Mapping[str, ModelAdmission] = {}
+        metrics.queue_limit.read = lambda: {(name,): model.room() for name, model in self._models.items()}
 
     def use(self, fleet: Fleet) -> None:
         """From now on this fleet's limits count; what runs and waits stays, and counts against them."""

@@ -81,6 +81,13 @@ class ModelAdmission:
             return True
         return self._queue.rival(self._flow(call), now) is not None
 
+    def room(self) -> int:
+        """Requests that may wait; a further one is refused."""
+        now = self._now()
+        if now - self._counted > RECOUNT:
+            self._count(now)
+        return self._bound
+
     # from the tickets
 
     def withdraw(self, ticket: Ticket) -> None:

@@ -29,8 +29,8 @@ from services.gateway.api.admin import admin_app
 from services.gateway.api.app import client_app, client_failures
 from services.gateway.api.direct import direct_protocol
 from services.gateway.api.door import Door
-from services.gateway.api.errors import describe
-from services.gateway.api.grpc.server import GrpcError, GrpcServer
+from services.gateway.api.errors import Failures, describe
+from services.gateway.api.grpc.edge import GrpcEdge, GrpcError, NoGrpc
 from services.gateway.api.http_edge import HttpEdge
 from services.gateway.api.http_protocol import bounded_protocol, server_options
 from services.gateway.api.management import Management
@@ -45,7 +45,6 @@ from services.gateway.policy.keysource import POLL, KeySource
 from services.gateway.registry import RegistryError
 from services.gateway.relay.books import Books
 from services.gateway.relay.cache.memory import MemoryStore
-from services.gateway.relay.cache.redis import RedisStore
 from services.gateway.relay.cache.store import Level, Store
 from services.gateway.relay.context import RelayContext
 from services.gateway.relay.keepalive import KeepAlive
@@ -54,10 +53,11 @@ from services.gateway.reload import WatchedFile
 from services.gateway.request_log import RequestLog
 from services.gateway.routing.builder import FleetBuilder
 from services.gateway.routing.dispatch import seeded
+from services.gateway.routing.fleet import LiveFleet
 from services.gateway.routing.fleetsource import FleetSource
 from services.gateway.routing.resilience import resilience
 from services.gateway.servers import Server
-from services.gateway.settings import DevelopmentKey, GatewaySection, Settings
+from services.gateway.settings import DevelopmentKey, GatewaySection, GrpcSettings, Settings
 from services.gateway.upstream.health import HealthChecker
 from services.gateway.upstream.scrape import Scraper
 
@@ -67,7 +67,7 @@ logger = logging.getLogger("naru.gateway")
 @dataclass(frozen=True, slots=True)
 class Gateway:
     clients: Server
-    grpc: GrpcServer
+    grpc: GrpcEdge
     admin: Server
     health: HealthChecker
     scraper: Scraper
@@ -133,8 +133,8 @@ def build(settings: GatewaySection, keys: KeySource, seed: int | None = None) ->
     door = Door(gate, drain, context, mirror, key)
     options = server_options(settings.http)
     failures = client_failures(metrics, log)
-    grpc_server = GrpcServer(settings.grpc, door, failures, live, drain)
-    metrics.certificate_expiry.read = lambda: {("grpc",): end} if (end := grpc_server.certificate_ends) else {}
+    grpc = grpc_edge(settings.grpc, door, failures, live, drain)
+    metrics.certificate_expiry.read = lambda: {("grpc",): end} if (end := grpc.certificate_ends) else {}
     http = settings.http
     protocol = direct_protocol(http, failures, door) if http.direct else bounded_protocol(http, failures)
     return Gateway(
@@ -142,7 +142,7 @@ def build(settings: GatewaySection, keys: KeySource, seed: int | None = None) ->
             client_app(HttpEdge(door, settings.http), failures), host=settings.http.host, port=settings.http.port,
             http=protocol, **options,
         )),
-        grpc=grpc_server,
+        grpc=grpc,
         admin=Server(uvicorn.Config(
             admin_app(registry, context.books.settle, live, drain, management(settings, keys, kept, context.books)),
             host=settings.admin.host, port=settings.admin.port,
@@ -164,6 +164,14 @@ def build(settings: GatewaySection, keys: KeySource, seed: int | None = None) ->
     )  # fmt: skip
 
 
+def grpc_edge(settings: GrpcSettings, door: Door, failures: Failures, live: LiveFleet, drain: Drain) -> GrpcEdge:
+    if not settings.enabled:
+        return NoGrpc()
+    from services.gateway.api.grpc.server import GrpcServer  # noqa: PLC0415 - gRPC takes 20 MiB
+
+    return GrpcServer(settings, door, failures, live, drain)
+
+
 def management(settings: GatewaySection, keys: KeySource, kept: Accounts, books: Books) -> Management | None:
     """What the admin port may change, where there is a key for it."""
     secret = settings.admin.api_key
@@ -183,7 +191,11 @@ def relay_context(settings: GatewaySection, metrics: Metrics, log: RequestLog, a
 
 
 def store(settings: GatewaySection, level: Level) -> Store:
-    return RedisStore(settings.redis, level) if settings.cache.store == "redis" else MemoryStore(level, monotonic)
+    if settings.cache.store != "redis":
+        return MemoryStore(level, monotonic)
+    from services.gateway.relay.cache.redis import RedisStore  # noqa: PLC0415 - Redis' client takes 8 MiB
+
+    return RedisStore(settings.redis, level)
 
 
 async def serve(gateway: Gateway, settings: GatewaySection) -> None:

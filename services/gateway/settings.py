@@ -150,7 +150,7 @@ class KeySettings(Section):
 class RedisSettings(Section):
     url: SecretStr | None = None
     """`redis://…`, `rediss://…` or `unix://…`: all gateways on it share limits and usage; without, each has its own."""
-    prefix: str = Field(default="naru", pattern=r"^[\w:.-]{1,64}$")
+    prefix: str = Field(default="naru", pattern=r"^[\w:.-]+$", max_length=64)
     """What every key in Redis begins with."""
     timeout: float = Field(default=0.05, gt=0)
     """Seconds a request may wait for Redis."""

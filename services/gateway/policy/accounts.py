@@ -10,10 +10,8 @@ from services.gateway.policy.quota import Quotas
 from services.gateway.policy.usage.folder import FolderStore
 from services.gateway.policy.usage.ledger import Ledger, Store, UsageError
 from services.gateway.policy.usage.memory import MemoryStore
-from services.gateway.policy.usage.redis import RedisStore
 from services.gateway.policy.windows.limiter import Limiter
 from services.gateway.policy.windows.memory import MemoryLimiter
-from services.gateway.policy.windows.redis import RedisLimiter
 from services.gateway.settings import GatewaySection
 
 logger = logging.getLogger("naru.usage")
@@ -55,11 +53,15 @@ def accounts(settings: GatewaySection, metrics: Metrics) -> Accounts:
 def _limiter(settings: GatewaySection, metrics: Metrics) -> Limiter:
     if settings.redis.url is None:
         return MemoryLimiter()
+    from services.gateway.policy.windows.redis import RedisLimiter  # noqa: PLC0415 - Redis' client takes 8 MiB
+
     return RedisLimiter(settings.redis, settings.limits, metrics.limits_backend_up.labels())
 
 
 def _store(settings: GatewaySection) -> Store:
     usage = settings.usage
-    if settings.redis.url is not None:
-        return RedisStore(settings.redis, usage.days)
-    return MemoryStore(usage.days) if usage.folder is None else FolderStore(usage.folder, usage.days)
+    if settings.redis.url is None:
+        return MemoryStore(usage.days) if usage.folder is None else FolderStore(usage.folder, usage.days)
+    from services.gateway.policy.usage.redis import RedisStore  # noqa: PLC0415 - Redis' client takes 8 MiB
+
+    return RedisStore(settings.redis, usage.days)

@@ -16,8 +16,8 @@ from pydantic import Field, StringConstraints, ValidationError, model_validator
 from services.common.settings import Section
 from services.gateway.registry import Priority
 
-Name = Annotated[str, StringConstraints(pattern=r"^[\w.@:-]{1,64}$")]
-"""Of a key or a tenant; it stands in metrics, logs and paths."""
+Name = Annotated[str, StringConstraints(pattern=r"^[\w.@:-]+$", max_length=64)]
+"""Of a key or a tenant; it stands in metrics, logs and paths. (`{1,64}` in the pattern would take 4 MiB of memory.)"""
 Amount = Annotated[int, Field(ge=1)]
 
 

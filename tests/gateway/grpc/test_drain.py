@@ -7,7 +7,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from services.gateway.api.grpc.server import GrpcError
+from services.gateway.api.grpc.edge import GrpcError
 from tests.gateway.grpc.client import METADATA, asking, details, drained, serving, text
 from tests.support.engine import Received, Wire, delta, usage
 from tests.support.gateway import chat_registry, running

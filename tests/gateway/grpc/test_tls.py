@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from pydantic import ValidationError
 
-from services.gateway.api.grpc.server import GrpcError, tls
+from services.gateway.api.grpc.edge import GrpcError
+from services.gateway.api.grpc.server import tls
 from services.gateway.settings import TlsSettings
 from tests.gateway.grpc.client import calling, drained, text
 from tests.support.engine import engine

@@ -19,6 +19,7 @@ from services.gateway.api.door import Door
 from services.gateway.api.errors import Failures
 from services.gateway.api.grpc.certificate import ends
 from services.gateway.api.grpc.chat import ChatServicer
+from services.gateway.api.grpc.edge import GrpcError
 from services.gateway.api.grpc.health import HealthServicer
 from services.gateway.api.grpc.methods import Methods
 from services.gateway.api.grpc.tasks import RecommendationServicer, SentimentServicer
@@ -28,10 +29,6 @@ from services.gateway.policy.drain import Drain
 from services.gateway.registry import Task
 from services.gateway.routing.fleet import LiveFleet
 from services.gateway.settings import GrpcSettings, TlsSettings
-
-
-class GrpcError(RuntimeError):
-    """The gRPC port cannot be served; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +79,6 @@ class GrpcServer:
 
     async def start(self) -> None:
         """Raises GrpcError."""
-        if not self._settings.enabled:
-            return
         self._server = server = grpc.aio.server(options=options(self._settings))
         self._register(server)
         address = f"{self._settings.host}:{self._settings.port}"

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -85,6 +86,10 @@ async def hello(_: Received, wire: Wire) -> None:
 class Engine:
     script: Script = hello
     healthy: bool = True
+    silent: bool = False
+    """Takes health checks and answers none of them."""
+    checks: list[float] = field(default_factory=list)
+    """When each was answered, by `time.monotonic()`."""
     page: bytes = b""
     """`/metrics`."""
     scrape_seconds: float = 0.0
@@ -113,7 +118,10 @@ class Engine:
                     await asyncio.sleep(self.scrape_seconds)
                     await Wire(writer).whole(200, self.page)
                     continue
+                if request.method == "GET" and self.silent:
+                    await asyncio.sleep(60)
                 if request.method == "GET":
+                    self.checks.append(time.monotonic())
                     await Wire(writer).whole(200 if self.healthy else 503, {})
                     continue
                 self.received.append(request)

@@ -8,13 +8,14 @@ from services.common.errors import UpstreamError, UpstreamTimeout
 from services.common.logs import log
 from services.gateway.upstream.endpoint import Endpoint
 from services.gateway.upstream.fetch import fetch, within
+from services.gateway.upstream.limits import Limits
 from services.gateway.upstream.rounds import Rounds
 
 logger = logging.getLogger(__name__)
 
 SLOW_CHECKS = 3
 """Checks in a row that may time out: a busy endpoint is late, not gone."""
-RECOVERY_INTERVAL = 0.5
+RECOVERY_INTERVAL = 0.25
 """Seconds between two checks of an endpoint that is not healthy, so that its return is seen at once."""
 
 
@@ -31,17 +32,14 @@ class HealthChecker:
         await asyncio.gather(*map(self._look, endpoints))
 
     async def _look(self, endpoint: Endpoint) -> None:
-        fault = await self._check(endpoint)
-        self._turn(endpoint, healthy=fault is None, why=fault.message if fault else None)
+        _turn(endpoint, await _fault(endpoint, self._limits))
 
     async def _watch(self, endpoint: Endpoint) -> None:
-        slow = 0
-        while True:
-            fault = await self._check(endpoint)
-            slow = slow + 1 if isinstance(fault, UpstreamTimeout) else 0
-            if slow in (0, SLOW_CHECKS):
-                self._turn(endpoint, healthy=fault is None, why=fault.message if fault else None)
-            await self._rest(endpoint)
+        watch = _Watch(endpoint, self._limits)
+        async with asyncio.TaskGroup() as group:
+            while True:
+                watch.ask(group)
+                await self._rest(endpoint)
 
     async def _rest(self, endpoint: Endpoint) -> None:
         """Until the next check: soon where the endpoint is not healthy, also if a request found that out meanwhile."""
@@ -52,22 +50,56 @@ class HealthChecker:
             if not endpoint.healthy:
                 return
 
-    async def _check(self, endpoint: Endpoint) -> UpstreamError | None:
-        """What is wrong with the endpoint, if anything."""
-        try:
-            status, _ = await fetch(endpoint, endpoint.health_path, self._limits)
-        except UpstreamError as error:
-            return error
-        return None if status == 200 else UpstreamError(f"health check answered {status}")
 
-    def _turn(self, endpoint: Endpoint, *, healthy: bool, why: str | None) -> None:
-        if endpoint.healthy is healthy:
+class _Watch:
+    """The checks of one endpoint. While it is not healthy they do not wait for one another: one that hangs, because
+    the host dropped its packets, would hide for its whole timeout that the host is back."""
+
+    def __init__(self, endpoint: Endpoint, limits: Limits) -> None:
+        self._endpoint, self._limits = endpoint, limits
+        self._running: list[asyncio.Task[None]] = []
+        """In the order in which they began."""
+        self._slow = 0
+
+    def ask(self, group: asyncio.TaskGroup) -> None:
+        if self._endpoint.healthy and self._running:
             return
-        endpoint.healthy = healthy
-        if healthy:
-            endpoint.circuit.close()  # what was held against it was before it went away
-        level = logging.INFO if healthy else logging.WARNING
-        log(
-            logger, level, "endpoint is healthy" if healthy else "endpoint is not healthy",
-            model=endpoint.model, version=endpoint.version, endpoint=endpoint.authority, reason=why,
-        )  # fmt: skip
+        self._running.append(group.create_task(self._check()))
+
+    async def _check(self) -> None:
+        this = asyncio.current_task()
+        assert this is not None
+        fault = await _fault(self._endpoint, self._limits)
+        place = self._running.index(this)
+        overtaken, self._running = self._running[:place], self._running[place + 1 :]
+        if fault is None:
+            overtaken, self._running = overtaken + self._running, []
+        for older in overtaken:
+            older.cancel()
+        self._slow = self._slow + 1 if isinstance(fault, UpstreamTimeout) else 0
+        if self._slow in (0, SLOW_CHECKS):
+            _turn(self._endpoint, fault)
+
+
+async def _fault(endpoint: Endpoint, limits: Limits) -> UpstreamError | None:
+    """What is wrong with the endpoint, if anything."""
+    try:
+        status, _ = await fetch(endpoint, endpoint.health_path, limits)
+    except UpstreamError as error:
+        return error
+    return None if status == 200 else UpstreamError(f"health check answered {status}")
+
+
+def _turn(endpoint: Endpoint, fault: UpstreamError | None) -> None:
+    healthy = fault is None
+    if endpoint.healthy is healthy:
+        return
+    endpoint.healthy = healthy
+    if healthy:
+        endpoint.circuit.close()  # what was held against it was before it went away
+    level = logging.INFO if healthy else logging.WARNING
+    log(
+        logger, level, "endpoint is healthy" if healthy else "endpoint is not healthy",
+        model=endpoint.model, version=endpoint.version, endpoint=endpoint.authority,
+        reason=fault.message if fault else None,
+    )  # fmt: skip

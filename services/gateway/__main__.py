@@ -22,6 +22,7 @@ from prometheus_client import (
     disable_created_metrics,
 )
 from pydantic import ValidationError
+from starlette.routing import BaseRoute
 
 from services.common import logs
 from services.common.settings import describe_variables
@@ -33,7 +34,6 @@ from services.gateway.api.errors import Failures, describe
 from services.gateway.api.grpc.edge import GrpcEdge, GrpcError, NoGrpc
 from services.gateway.api.http_edge import HttpEdge
 from services.gateway.api.http_protocol import bounded_protocol, server_options
-from services.gateway.api.management import Management
 from services.gateway.metrics import Metrics
 from services.gateway.policy.accounts import Accounts, accounts
 from services.gateway.policy.admission.admissions import Admissions
@@ -172,10 +172,14 @@ def grpc_edge(settings: GrpcSettings, door: Door, failures: Failures, live: Live
     return GrpcServer(settings, door, failures, live, drain)
 
 
-def management(settings: GatewaySection, keys: KeySource, kept: Accounts, books: Books) -> Management | None:
+def management(settings: GatewaySection, keys: KeySource, kept: Accounts, books: Books) -> list[BaseRoute]:
     """What the admin port may change, where there is a key for it."""
     secret = settings.admin.api_key
-    return Management(secret.get_secret_value(), keys, kept.ledger, books.settle) if secret is not None else None
+    if secret is None:
+        return []
+    from services.gateway.api.management import Management, management_routes  # noqa: PLC0415 - FastAPI takes 7 MiB
+
+    return management_routes(Management(secret.get_secret_value(), keys, kept.ledger, books.settle))
 
 
 def relay_context(settings: GatewaySection, metrics: Metrics, log: RequestLog, admissions: Admissions) -> RelayContext:

@@ -8,11 +8,12 @@ from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, FastAPI, Query
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import BaseRoute, Mount
 
 from services.common.errors import InternalError, InvalidField, NaruError, NotFound, Unauthenticated, Unavailable
 from services.gateway.api.errors import error_response
@@ -102,8 +103,18 @@ def described(key: Key) -> dict[str, Any]:
     return {**key.model_dump(mode="json", exclude_defaults=True), "sha256": f"{key.sha256[:SHOWN]}…"}
 
 
-def management_router(management: Management) -> APIRouter:
-    router = APIRouter(prefix="/admin", dependencies=[Depends(management.check)])
+def management_routes(management: Management) -> list[BaseRoute]:
+    """For the admin port; `/admin` and below."""
+    app = FastAPI(
+        docs_url=None, redoc_url=None, openapi_url=None, dependencies=[Depends(management.check)],
+        exception_handlers={NaruError: on_naru_error, RequestValidationError: on_invalid},
+    )  # fmt: skip
+    app.include_router(_router(management))
+    return [Mount("/admin", app)]
+
+
+def _router(management: Management) -> APIRouter:
+    router = APIRouter()
 
     @router.get("/keys")
     async def list_keys() -> dict[str, Any]:

@@ -2,55 +2,59 @@
 
 import time
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends
-from fastapi.security import HTTPBearer
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from services.common.errors import UnknownModel
 from services.gateway.api.http_edge import HttpEdge
 from services.gateway.api.operations import OPERATIONS, Operation
+from services.gateway.api.routes import ApiRoute, path_parameters
 from services.gateway.routing.fleet import ModelPool
 
-documented = Annotated[object, Depends(HTTPBearer(auto_error=False, description="An API key of this gateway."))]
-"""Makes `/docs` ask for a key; the door checks it."""
+TAG = "language models"
 
 
-def openai_router(edge: HttpEdge) -> APIRouter:
-    router = APIRouter(tags=["language models"])
-    started = int(time.time())
-
-    for operation in OPERATIONS:
-        router.add_api_route(
-            operation.path, _relayed(edge, operation), methods=["POST"], summary=operation.summary,
-            operation_id=operation.name, response_class=Response, openapi_extra=_documented(operation),
-        )  # fmt: skip
-
-    @router.get("/v1/models", summary="The models this key may use")
-    async def list_models(request: Request, _: documented) -> dict[str, Any]:
-        pools = edge.gate.visible(edge.enter(request))
-        return {"object": "list", "data": [_model(pool, started) for pool in pools]}
-
-    @router.get("/v1/models/{model:path}", summary="One model")
-    async def get_model(request: Request, model: str, _: documented) -> dict[str, Any]:
-        pools = edge.gate.visible(edge.enter(request))
-        pool = next((pool for pool in pools if pool.served_name == model), None)
-        if pool is None:
-            raise UnknownModel("no such model; GET /v1/models lists what this key may use", param="model")
-        return _model(pool, started)
-
-    return router
+def openai_routes(edge: HttpEdge) -> list[ApiRoute]:
+    relayed = [
+        ApiRoute(
+            "POST", operation.path, _relayed(edge, operation), operation.summary, TAG, operation.name,
+            details=_documented(operation),
+        )
+        for operation in OPERATIONS
+    ]  # fmt: skip
+    return relayed + _models(edge)
 
 
-def _relayed(edge: HttpEdge, operation: Operation) -> Callable[[Request, object], Awaitable[Response]]:
-    async def relayed(request: Request, _: documented) -> Response:
+def _relayed(edge: HttpEdge, operation: Operation) -> Callable[[Request], Awaitable[Response]]:
+    async def relayed(request: Request) -> Response:
         admitted = await edge.admit(request)
         pool, order = operation.prepare(edge.gate, admitted.principal, admitted.body)
         return edge.relay(admitted, pool, order)
 
     return relayed
+
+
+def _models(edge: HttpEdge) -> list[ApiRoute]:
+    started = int(time.time())
+
+    async def list_models(request: Request) -> Response:
+        pools = edge.gate.visible(edge.enter(request))
+        return JSONResponse({"object": "list", "data": [_model(pool, started) for pool in pools]})
+
+    async def get_model(request: Request) -> Response:
+        model, pools = request.path_params["model"], edge.gate.visible(edge.enter(request))
+        pool = next((pool for pool in pools if pool.served_name == model), None)
+        if pool is None:
+            raise UnknownModel("no such model; GET /v1/models lists what this key may use", param="model")
+        return JSONResponse(_model(pool, started))
+
+    path = "/v1/models/{model:path}"
+    return [
+        ApiRoute("GET", "/v1/models", list_models, "The models this key may use", TAG, result=dict[str, Any]),
+        ApiRoute("GET", path, get_model, "One model", TAG, result=dict[str, Any], details=path_parameters(path)),
+    ]
 
 
 def _documented(operation: Operation) -> dict[str, Any]:

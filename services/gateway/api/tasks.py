@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
-from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,7 +10,7 @@ from starlette.responses import Response
 from services.common.errors import InvalidField, InvalidRequest
 from services.gateway.api.door import Order
 from services.gateway.api.http_edge import HttpEdge
-from services.gateway.api.openai import documented
+from services.gateway.api.routes import ApiRoute
 from services.gateway.policy.gate import Gate
 from services.gateway.policy.keyring import Principal
 from services.gateway.registry import Task
@@ -108,25 +107,20 @@ RECOMMENDATION = TaskSurface(
 SURFACES = (SENTIMENT, RECOMMENDATION)
 
 
-def tasks_router(edge: HttpEdge) -> APIRouter:
-    router = APIRouter(tags=["task models"])
-    for surface in SURFACES:
-        _add(router, edge, surface)
-    return router
+def tasks_routes(edge: HttpEdge) -> list[ApiRoute]:
+    return [_route(edge, surface) for surface in SURFACES]
 
 
-def _add(router: APIRouter, edge: HttpEdge, surface: TaskSurface) -> None:
-    async def answered(request: Request, _: documented) -> Response:
+def _route(edge: HttpEdge, surface: TaskSurface) -> ApiRoute:
+    async def answered(request: Request) -> Response:
         admitted = await edge.admit(request)
         pool, order = surface.prepare(edge.gate, admitted.principal, admitted.body)
         return edge.relay(admitted, pool, order)
 
-    schema: dict[str, Any] = surface.request.model_json_schema()
-    content = {"application/json": {"schema": schema, "example": surface.example}}
-    router.add_api_route(
-        surface.path, answered, methods=["POST"], summary=surface.summary, operation_id=surface.operation,
-        response_class=Response, responses={200: {"model": surface.answer}},
-        openapi_extra={"requestBody": {"required": True, "content": content}},
+    content = {"application/json": {"schema": surface.request.model_json_schema(), "example": surface.example}}
+    return ApiRoute(
+        "POST", surface.path, answered, surface.summary, "task models", surface.operation, result=surface.answer,
+        details={"requestBody": {"required": True, "content": content}},
     )  # fmt: skip
 
 

@@ -1,12 +1,10 @@
 """`/v2`: the Open Inference Protocol over HTTP."""
 
 import asyncio
-import re
 from collections.abc import Coroutine
 from typing import Any
 
 import msgspec
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -16,10 +14,13 @@ from services.gateway.api.http_edge import HttpEdge
 from services.gateway.api.oip import rest_codec
 from services.gateway.api.oip.inference import Inference, Inferred, ModelMetadata, ServerMetadata
 from services.gateway.api.oip.signature import TensorSpec
-from services.gateway.api.openai import documented
+from services.gateway.api.routes import ApiRoute, path_parameters
 
-PATHS = {"/models/{model:path}/versions/{version:path}": "one version of a model", "/models/{model:path}": "a model"}
+PATHS = {
+    "/v2/models/{model:path}/versions/{version:path}": "one version of a model", "/v2/models/{model:path}": "a model",
+}  # fmt: skip
 """A model's name may hold slashes, so the path that says more comes first."""
+TAG = "Open Inference Protocol"
 _SCHEMA = {
     "type": "object",
     "required": ["inputs"],
@@ -30,29 +31,31 @@ _EXAMPLE = {"inputs": [{"name": "text", "datatype": "BYTES", "shape": [1], "data
 _BODY = {"required": True, "content": {"application/json": {"schema": _SCHEMA, "example": _EXAMPLE}}}
 
 
-def oip_router(edge: HttpEdge, inference: Inference) -> APIRouter:
-    router = APIRouter(prefix="/v2", tags=["Open Inference Protocol"])
-    _add_server(router, inference)
-    _add_models(router, edge, inference)
-    return router
+def oip_routes(edge: HttpEdge, inference: Inference) -> list[ApiRoute]:
+    return _server(inference) + _models(edge, inference)
 
 
-def _add_server(router: APIRouter, inference: Inference) -> None:
-    @router.get("", summary="What this server is")
-    async def server_metadata() -> ServerMetadata:
-        return ServerMetadata()
+def _server(inference: Inference) -> list[ApiRoute]:
+    async def metadata(_: Request) -> Response:
+        return Response(msgspec.json.encode(ServerMetadata()), media_type="application/json")
 
-    @router.get("/health/live", summary="Whether the gateway can answer")
-    async def live() -> dict[str, bool]:
-        return {"live": True}
+    async def live(_: Request) -> Response:
+        return JSONResponse({"live": True})
 
-    @router.get("/health/ready", summary="Whether the gateway takes new requests")
-    async def ready() -> Response:
+    async def ready(_: Request) -> Response:
         return JSONResponse({"ready": inference.taking}, 200 if inference.taking else 503)
 
+    return [
+        ApiRoute("GET", "/v2", metadata, "What this server is", TAG, keyed=False, result=ServerMetadata),
+        ApiRoute(
+            "GET", "/v2/health/live", live, "Whether the gateway can answer", TAG, keyed=False, result=dict[str, bool]
+        ),
+        ApiRoute("GET", "/v2/health/ready", ready, "Whether the gateway takes new requests", TAG, keyed=False),
+    ]
 
-def _add_models(router: APIRouter, edge: HttpEdge, inference: Inference) -> None:
-    async def infer(request: Request, _: documented) -> Response:
+
+def _models(edge: HttpEdge, inference: Inference) -> list[ApiRoute]:
+    async def infer(request: Request) -> Response:
         return await _infer(request, edge, inference)
 
     async def ready(request: Request) -> Response:
@@ -60,22 +63,20 @@ def _add_models(router: APIRouter, edge: HttpEdge, inference: Inference) -> None
         healthy = inference.ready(name, version)
         return JSONResponse({"name": name, "ready": healthy}, 200 if healthy else 503)
 
-    async def metadata(request: Request, _: documented) -> Response:
+    async def metadata(request: Request) -> Response:
         return JSONResponse(_metadata(inference.metadata(edge.enter(request), *_named(request))))
 
+    routes = []
     for path, what in PATHS.items():
-        extra = {"requestBody": _BODY, **_parameters(path)}
-        router.add_api_route(f"{path}/infer", infer, methods=["POST"], summary=f"Run {what}", openapi_extra=extra)
-        router.add_api_route(
-            f"{path}/ready", ready, summary=f"Whether {what} is ready", openapi_extra=_parameters(path)
+        named = path_parameters(path)
+        run = {"requestBody": _BODY, **named}
+        routes.append(ApiRoute("POST", f"{path}/infer", infer, f"Run {what}", TAG, details=run))
+        routes.append(
+            ApiRoute("GET", f"{path}/ready", ready, f"Whether {what} is ready", TAG, keyed=False, details=named)
         )
     for path, what in PATHS.items():
-        router.add_api_route(path, metadata, summary=f"The tensors of {what}", openapi_extra=_parameters(path))
-
-
-def _parameters(path: str) -> dict[str, Any]:
-    names = re.findall(r"{(\w+):path}", path)
-    return {"parameters": [{"name": n, "in": "path", "required": True, "schema": {"type": "string"}} for n in names]}
+        routes.append(ApiRoute("GET", path, metadata, f"The tensors of {what}", TAG, details=path_parameters(path)))
+    return routes
 
 
 def _named(request: Request) -> tuple[str, str | None]:

@@ -121,6 +121,7 @@ def build(settings: GatewaySection, keys: KeySource, seed: int | None = None) ->
     live.follow(lambda fleet: metrics.keep_only(fleet.endpoints()))
     live.follow(lambda fleet: metrics.promise(fleet.registry))
     metrics.watch(live.endpoints)
+    metrics.version_endpoints.read = live.healthy
     drain = Drain(settings.drain.retry_after)
     kept = accounts(settings, metrics)
     gate = Gate(drain, keys.authenticator, live, kept.quotas)

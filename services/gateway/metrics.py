@@ -199,9 +199,13 @@ class Metrics:
             "naru_endpoint_ejections_total", "Ejections of an endpoint for how it answers.",
             "model", "endpoint",
         )  # fmt: skip
+        self.version_endpoints = reading(
+            "naru_version_healthy_endpoints", "Endpoints of a version whose last health check passed.",
+            "model", "version",
+        )  # fmt: skip
         self.retries = counter(
             "naru_retries_total", "Requests sent to a further endpoint, by what was wrong with the one before.",
-            "model", "reason",
+            "model", "version", "reason",
         )  # fmt: skip
         self.budget_exhausted = counter(
             "naru_retry_budget_exhausted_total", "Retries and hedges not made because the budget was spent.",

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import yaml
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, ValidationError, model_validator
 
+from services.common.durations import Duration
 from services.common.settings import Section
 
 
@@ -47,18 +48,7 @@ class Adaptation(StrEnum):
     DYNAMIC = "dynamic"
 
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _SIZES = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
-
-
-def seconds(value: object) -> object:
-    """`500ms`, `2s`, `1m`, `1h` or a number of seconds, as seconds."""
-    if isinstance(value, str):
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h)", value)
-        if match is None:
-            raise ValueError("give a duration such as 500ms, 2s or 1m")
-        return float(match[1]) * _UNITS[match[2]]
-    return value
 
 
 def size(value: object) -> object:
@@ -78,7 +68,6 @@ def _endpoint(url: str) -> str:
     return f"http://{parts.netloc}"
 
 
-Duration = Annotated[float, BeforeValidator(seconds), Field(gt=0)]
 Size = Annotated[int, BeforeValidator(size), Field(ge=2**10)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:-]{0,127}$")]
 

@@ -190,7 +190,7 @@ class Dispatch:
         if self._other_runs(attempt):
             return
         reason = "refused" if attempt.exchange.refused else "broken"
-        if not isinstance(error, UpstreamTimeout) and self._retry(reason, self._tried):
+        if not isinstance(error, UpstreamTimeout) and self._retry(attempt, reason, self._tried):
             return
         self._requester.on_fail(_no_other(error) if attempt.exchange.refused else error)
 
@@ -202,7 +202,7 @@ class Dispatch:
             # Another one that said so a moment ago would only say it again.
             passed_over = {*passed_over, *(e for e in self.pool.endpoints if e.busy_until > now)}
         self._judge(attempt, well=attempt.status == 429)
-        if self._other_runs(attempt) or self._retry(str(attempt.status), passed_over):
+        if self._other_runs(attempt) or self._retry(attempt, str(attempt.status), passed_over):
             return
         if self._requester.committed:
             authority = attempt.endpoint.authority
@@ -217,7 +217,7 @@ class Dispatch:
         else:
             self._resilience.outliers.failed(attempt.endpoint, self.pool.endpoints, probe=attempt.probe)
 
-    def _retry(self, reason: str, passed_over: Collection[Endpoint]) -> bool:
+    def _retry(self, failed: Attempt, reason: str, passed_over: Collection[Endpoint]) -> bool:
         """Try another endpoint, if there is one, and if one may be tried."""
         self._attempt = None
         if self._requester.committed:
@@ -226,7 +226,7 @@ class Dispatch:
         found = self._next(passed_over)
         if found is None or not self._withdraw():
             return False
-        self._resilience.metrics.retries.labels(self.pool.name, reason).inc()
+        self._resilience.metrics.retries.labels(self.pool.name, failed.endpoint.version, reason).inc()
         self._requester.restart()
         self._begin(*found)
         return True

@@ -104,6 +104,16 @@ class LiveFleet:
     def endpoints(self) -> Iterator[Endpoint]:
         return self.fleet.endpoints()
 
+    def healthy(self) -> dict[tuple[str, ...], float]:
+        """How many endpoints are, by model and version."""
+        models = self.fleet.registry.models.items()
+        counts: dict[tuple[str, ...], float] = {
+            (name, version): 0.0 for name, model in models for version in model.versions
+        }
+        for endpoint in self.endpoints():
+            counts[endpoint.model, endpoint.version] += endpoint.healthy
+        return counts
+
     def follow(self, take: Callable[[Fleet], None]) -> None:
         """`take` gets the fleet, now and whenever another one takes its place."""
         self._followers.append(take)

@@ -48,11 +48,6 @@ def _module(name: str, *arguments: str) -> tuple[str, ...]:
     return (sys.executable, "-m", name, *arguments)
 
 
-def _bento(name: str, host: str, port: int) -> tuple[str, ...]:
-    service = f"services.{name}.service:{name.capitalize()}"
-    return _module("bentoml", "serve", service, "--host", host, "--port", str(port))
-
-
 @dataclass(frozen=True, slots=True)
 class Addresses:
     """Host and port of every service, from the services' own settings."""
@@ -121,19 +116,17 @@ def make(found: Addresses, services: Sequence[str], key: str, state: Path) -> Pl
     gateway, admin = f"http://127.0.0.1:{found.http.port}", f"http://127.0.0.1:{found.admin.port}"
     grpc = f"127.0.0.1:{found.grpc.port}" if found.grpc.enabled else None
     llm, sentiment, recommendation = found.llm.llm, found.sentiment.sentiment, found.recommendation.recommendation
-    silent = {"BENTOML_DO_NOT_TRACK": "True"}
     every = {
         "gateway": Service(
             "gateway", _module("services.gateway"), f"{admin}/readyz", grace=40,
             variables={"NARU_API_KEY": key, "NARU_GATEWAY__REGISTRY": str(path), **_tenancy(state)},
         ),
         "sentiment": Service(
-            "sentiment", _bento("sentiment", sentiment.host, sentiment.port),
-            f"http://127.0.0.1:{sentiment.port}/readyz", variables=silent,
+            "sentiment", _module("services.sentiment"), f"http://127.0.0.1:{sentiment.port}/readyz",
         ),
         "recommendation": Service(
-            "recommendation", _bento("recommendation", recommendation.host, recommendation.port),
-            f"http://127.0.0.1:{recommendation.port}/readyz", _module("services.recommendation.prepare"), silent,
+            "recommendation", _module("services.recommendation"), f"http://127.0.0.1:{recommendation.port}/readyz",
+            _module("services.recommendation.prepare"),
         ),
         "llm": Service(
             "llm", _module("services.llm"), f"http://127.0.0.1:{llm.port}/v1/models", _module("services.llm.prepare"),

@@ -1,4 +1,4 @@
-"""The BentoML service: `python -m bentoml serve services.recommendation.service:Recommendation`.
+"""The BentoML service: `python -m services.recommendation`.
 
 BentoML imports this module and starts the class in one worker process, so reading the settings here is the
 composition root. The worker's port answers only after `__init__`, hence `/readyz` is true only with a loaded model.

@@ -1,4 +1,4 @@
-"""The sentiment service on BentoML: `python -m bentoml serve services.sentiment.service:Sentiment`.
+"""The sentiment service on BentoML: `python -m services.sentiment`.
 
 BentoML imports this module and starts the class in one worker process, so reading the settings here is the
 composition root. Its adaptive batching gathers the texts of concurrent requests, and splits a request of many.

@@ -38,11 +38,8 @@ def server(movielens: Recommender, model_path: Path, server_log: Path) -> Iterat
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [
-        sys.executable, "-m", "bentoml", "serve", "services.recommendation.service:Recommendation",
-        "--host", "127.0.0.1", "--port", str(port),
-    ]  # fmt: skip
-    extra = {"NARU_RECOMMENDATION__MODEL_PATH": str(model_path), "BENTOML_DO_NOT_TRACK": "True"}
+    command = [sys.executable, "-m", "services.recommendation"]
+    extra = {"NARU_RECOMMENDATION__MODEL_PATH": str(model_path), "NARU_RECOMMENDATION__PORT": str(port)}
     with server_log.open("wb") as log:
         process = subprocess.Popen(command, env={**os.environ, **extra}, stdout=log, stderr=subprocess.STDOUT)
     url = f"http://127.0.0.1:{port}"

@@ -103,8 +103,8 @@ def test_nobody_is_in_the_log(server: str, server_log: Path) -> None:
 
 def test_without_a_model_it_stops_with_one_line(tmp_path: Path) -> None:
     """BentoML restarts a worker that fails to start for ever, so this must be found before."""
-    command = [sys.executable, "-m", "bentoml", "serve", "services.recommendation.service:Recommendation"]
-    extra = {"NARU_RECOMMENDATION__MODEL_PATH": str(tmp_path / "none"), "BENTOML_DO_NOT_TRACK": "True"}
+    command = [sys.executable, "-m", "services.recommendation"]
+    extra = {"NARU_RECOMMENDATION__MODEL_PATH": str(tmp_path / "none")}
     result = subprocess.run(
         command, env={**os.environ, **extra}, capture_output=True, text=True, timeout=30, check=False
     )

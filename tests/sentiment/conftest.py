@@ -43,13 +43,10 @@ def server(server_log: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         "NARU_SENTIMENT__MAX_CHARACTERS": "2000",
         "NARU_SENTIMENT__MAX_TOTAL_CHARACTERS": "10000",
         "NARU_SENTIMENT__MAX_BODY": "100000",
-        "BENTOML_DO_NOT_TRACK": "True",
+        "NARU_SENTIMENT__PORT": str(port),
         "BENTOML_HOME": str(tmp_path_factory.mktemp("bentoml")),
     }
-    command = [
-        sys.executable, "-m", "bentoml", "serve", "services.sentiment.service:Sentiment",
-        "--host", "127.0.0.1", "--port", str(port),
-    ]  # fmt: skip
+    command = [sys.executable, "-m", "services.sentiment"]
     with server_log.open("wb") as output:
         process = subprocess.Popen(
             command, cwd=_ROOT, env=environment, stdout=output, stderr=output, start_new_session=True

@@ -1,6 +1,7 @@
 # Naru's front door. `make up` and `make test` do all the set-up themselves.
 PYTHON ?= python3.11
 SERVICES ?=
+IMAGES ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
@@ -47,7 +48,10 @@ bench: install ## The gateway beside Envoy, vllm-router and the engine directly;
 	@$(BIN)/python -m loadtests.peers
 	@$(BIN)/python -m loadtests.bench --output docs/benchmarks.md
 
+images: ## Build the container images with docker or buildah; IMAGES="gateway sentiment" builds a part
+	@scripts/images.sh $(IMAGES)
+
 clean: ## Remove what was installed here; models stay in their cache
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
-.PHONY: help up down install check test lock generate format bench clean
+.PHONY: help up down install check test lock generate format bench images clean

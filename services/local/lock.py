@@ -22,8 +22,8 @@ EXTRAS = {
     "local.txt": RUN_TIME,
     "dev.txt": (*RUN_TIME, "train", "dev"),
 }
-GROUPS = {"oip-clients.txt": "oip-clients"}
-"""Locks of dependency groups: what tests run in an environment of its own."""
+GROUPS = {"oip-clients.txt": "oip-clients", "build.txt": "build"}
+"""Locks of dependency groups: what has an environment of its own."""
 
 
 def inputs(lock: str) -> str:

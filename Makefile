@@ -27,17 +27,20 @@ check: install ## Linters, types, layers, generated files, locks
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m services.local.lock --check
 	@$(BIN)/python -m services.common.generate --check
+	@$(BIN)/python -m services.observability.generate --check
 	@$(BIN)/python -m tests.docs.regenerate --check
 
 test: check ## All the set-up, the checks, then every test, against the real models
 	@command -v redis-server >/dev/null || echo "no redis-server: its tests are skipped; 'apt-get install redis-server' runs them"
+	@command -v promtool >/dev/null || echo "no prometheus: its tests are skipped; 'apt-get install prometheus' runs them"
 	@$(BIN)/pytest
 
 lock: install ## Make the locks anew after a change of dependencies
 	@$(BIN)/python -m services.local.lock
 
-generate: install ## Make the code of protos/ and the docs' tables anew
+generate: install ## Make the code of protos/, dashboards, rules and the docs' tables anew
 	@$(BIN)/python -m services.common.generate
+	@$(BIN)/python -m services.observability.generate
 	@$(BIN)/python -m tests.docs.regenerate
 
 format: install ## Put the code into its form

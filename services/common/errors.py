@@ -24,6 +24,7 @@ NaruError
      x IdleTimeout         504
  x Unavailable             503  carries Retry-After
    x NoHealthyEndpoint     503
+     x ActivationTimeout   503  no endpoint came up while the request was held
    x Draining              503
  x InternalError           500
 
@@ -150,6 +151,10 @@ class Unavailable(NaruError):
 
 class NoHealthyEndpoint(Unavailable):
     reason = "no_healthy_endpoint"
+
+
+class ActivationTimeout(NoHealthyEndpoint):
+    reason = "timeout_activation"
 
 
 class Draining(Unavailable):

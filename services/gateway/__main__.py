@@ -7,6 +7,8 @@ import argparse
 import asyncio
 import gc
 import logging
+import os
+import random
 import signal
 import sys
 from dataclasses import dataclass
@@ -57,7 +59,11 @@ from services.gateway.routing.fleet import LiveFleet
 from services.gateway.routing.fleetsource import FleetSource
 from services.gateway.routing.resilience import resilience
 from services.gateway.servers import Server
-from services.gateway.settings import DevelopmentKey, GatewaySection, GrpcSettings, Settings
+from services.gateway.settings import DevelopmentKey, GatewaySection, GrpcSettings, KubernetesSettings, Settings
+from services.gateway.upstream.discovery.base import Discovery
+from services.gateway.upstream.discovery.kubernetes import Kubernetes
+from services.gateway.upstream.discovery.metrics import DiscoveryMetrics
+from services.gateway.upstream.discovery.static import Static
 from services.gateway.upstream.health import HealthChecker
 from services.gateway.upstream.scrape import Scraper
 
@@ -71,6 +77,8 @@ class Gateway:
     admin: Server
     health: HealthChecker
     scraper: Scraper
+    discovery: Discovery
+    source: FleetSource
     files: tuple[WatchedFile, ...]
     """The registry and the keys."""
     accounts: Accounts
@@ -97,6 +105,8 @@ class Gateway:
             for file in self.files:
                 group.create_task(file.watch())
             group.create_task(self.accounts.run())
+            group.create_task(self.discovery.run())
+            group.create_task(self.source.run())
             group.create_task(self.health.rounds.run())
             group.create_task(self.scraper.rounds.run())
             group.create_task(self.metrics.keep_folded())
@@ -114,7 +124,8 @@ def build(settings: GatewaySection, keys: KeySource, seed: int | None = None) ->
     draw = seeded(seed)
     health = HealthChecker(settings.upstream.health_interval, settings.upstream.health_timeout)
     scraper = Scraper(settings.routing.scrape_interval, settings.routing.scrape_stale)
-    source = FleetSource(settings.registry, FleetBuilder(settings, metrics, draw), health)
+    discovery = discovered(settings.kubernetes, draw)
+    source = FleetSource(settings.registry, FleetBuilder(settings, metrics, draw, discovery), health, discovery)
     live = source.live
     live.follow(lambda fleet: health.rounds.follow(fleet.endpoints()))
     live.follow(lambda fleet: scraper.rounds.follow(fleet.compared()))
@@ -122,12 +133,14 @@ def build(settings: GatewaySection, keys: KeySource, seed: int | None = None) ->
     live.follow(lambda fleet: metrics.promise(fleet.registry))
     metrics.watch(live.endpoints)
     metrics.version_endpoints.read = live.healthy
+    DiscoveryMetrics(registry).watch(discovery, lambda: live.fleet.registry)
     drain = Drain(settings.drain.retry_after)
     kept = accounts(settings, metrics)
     gate = Gate(drain, keys.authenticator, live, kept.quotas)
     key = settings.upstream.api_key.get_secret_value() if settings.upstream.api_key else None
     admissions = Admissions(metrics, LoopClock())
     live.follow(admissions.use)
+    health.follow(admissions.turned)
     context = relay_context(settings, metrics, log, admissions)
     live.follow(lambda fleet: context.cache.keep_only(fleet.cached()))
     mirror = Mirror(context, settings.routing.mirrored, draw)
@@ -145,12 +158,14 @@ def build(settings: GatewaySection, keys: KeySource, seed: int | None = None) ->
         )),
         grpc=grpc,
         admin=Server(uvicorn.Config(
-            admin_app(registry, context.books.settle, live, drain, management(settings, keys, kept, context.books)),
+            admin_app(registry, context.books.settle, source, drain, management(settings, keys, kept, context.books)),
             host=settings.admin.host, port=settings.admin.port,
             http="httptools", **options,
         )),
         health=health,
         scraper=scraper,
+        discovery=discovery,
+        source=source,
         files=(
             WatchedFile("registry", source, settings.registry_poll, metrics),
             WatchedFile("keys", keys, POLL, metrics),
@@ -163,6 +178,12 @@ def build(settings: GatewaySection, keys: KeySource, seed: int | None = None) ->
         cache=context.cache,
         log=log,
     )  # fmt: skip
+
+
+def discovered(settings: KubernetesSettings, draw: random.Random) -> Discovery:
+    """Of a cluster where there is one: configured, or the one that the process runs in."""
+    configured = settings.server is not None or settings.kubeconfig is not None
+    return Kubernetes(settings, draw) if configured or "KUBERNETES_SERVICE_HOST" in os.environ else Static()
 
 
 def grpc_edge(settings: GrpcSettings, door: Door, failures: Failures, live: LiveFleet, drain: Drain) -> GrpcEdge:

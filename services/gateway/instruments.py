@@ -95,18 +95,20 @@ class Counts(Collector):
 
 
 class Readings(Collector):
-    """A gauge that is read where it is scraped: a label that is no longer read is no longer there."""
+    """A gauge, or a counter, that is read where it is scraped: a label no longer read is no longer there."""
 
-    _type = "gauge"
-
-    def __init__(self, name: str, what: str, labels: Iterable[str], registry: CollectorRegistry) -> None:
-        self._name, self._documentation, self._labelnames = name, what, tuple(labels)
+    def __init__(
+        self, name: str, what: str, labels: Iterable[str], registry: CollectorRegistry, *, gauge: bool = True
+    ) -> None:
+        self._name, self._documentation, self._labelnames = name.removesuffix("_total"), what, tuple(labels)
+        self._type = "gauge" if gauge else "counter"
+        self._family = GaugeMetricFamily if gauge else CounterMetricFamily
         self.read: Callable[[], Mapping[Labels, float]] = dict
         """Gives the values by their labels."""
         registry.register(self)
 
     def collect(self) -> Iterator[Metric]:
-        family = GaugeMetricFamily(self._name, self._documentation, labels=self._labelnames)
+        family = self._family(self._name, self._documentation, labels=self._labelnames)
         for values, value in self.read().items():
             family.add_metric(values, value)
         yield family

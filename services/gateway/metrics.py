@@ -195,6 +195,11 @@ class Metrics:
         self.circuit_open = reading(
             "naru_endpoint_circuit_open", "1 while an endpoint is ejected for how it answers.", *at
         )
+        self.activating = reading(
+            "naru_model_activating",
+            "1 while a model without an endpoint is wanted: an autoscaler must not take its pods away meanwhile.",
+            "model",
+        )  # fmt: skip
         self.ejections = counter(
             "naru_endpoint_ejections_total", "Ejections of an endpoint for how it answers.",
             "model", "endpoint",

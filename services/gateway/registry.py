@@ -68,8 +68,21 @@ def _endpoint(url: str) -> str:
     return f"http://{parts.netloc}"
 
 
+def _port(value: object) -> object:
+    """A port's name as Kubernetes has them (RFC 6335, 5.1), or a number."""
+    if isinstance(value, str):
+        named = len(value) <= 15 and re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", value) and not value.isdigit()
+        if not named:
+            raise ValueError("a port is its name, such as http, or its number")
+    elif isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 65536:
+        raise ValueError("a port is its name, such as http, or a number from 1 to 65535")
+    return value
+
+
 Size = Annotated[int, BeforeValidator(size), Field(ge=2**10)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:-]{0,127}$")]
+Label = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+"""A DNS label, as names in Kubernetes are."""
 
 
 class Price(Section):
@@ -95,14 +108,28 @@ class Price(Section):
 
 
 class Version(Section):
-    endpoints: tuple[Annotated[str, AfterValidator(_endpoint)], ...] = Field(min_length=1)
+    endpoints: tuple[Annotated[str, AfterValidator(_endpoint)], ...] = ()
     """Where this version answers: `http://host:port` each."""
+    service: Label | None = None
+    """Or the Kubernetes Service whose pods answer. See docs/kubernetes.md."""
+    port: Annotated[str | int, BeforeValidator(_port)] = "http"
+    """The name of the Service's port, or the number of its pods' port."""
+    namespace: Label | None = None
+    """The Service's; left out, the gateway's own."""
     weight: int = Field(default=100, ge=0)
     """This version's share of the traffic, relative to the other versions' weights."""
     mirror: float = Field(default=0, ge=0, le=100)
     """Percent of the model's requests that this version gets a copy of; its answers are dropped and measured."""
     price: Price | None = None
     """This version's, where it is not the model's."""
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if bool(self.endpoints) == (self.service is not None):
+            raise ValueError("give endpoints or service, one of them")
+        if self.service is None and self.model_fields_set & {"port", "namespace"}:
+            raise ValueError("port and namespace are a service's; an endpoint has its port in its address")
+        return self
 
     @model_validator(mode="after")
     def _a_shadow_answers_nobody(self) -> Self:
@@ -213,6 +240,15 @@ class Admission(Section):
         return self
 
 
+class Activation(Section):
+    """Requests wait while a model has no healthy endpoint: it is started for them, or being replaced."""
+
+    timeout: Duration = 300.0
+    """How long a request waits at most; then it is answered 503."""
+    queue: int = Field(default=1000, ge=1)
+    """Requests that wait meanwhile; a further one is refused like in any full queue."""
+
+
 class Cache(Section):
     """Answers are kept for requests that come again. See docs/cache.md."""
 
@@ -239,6 +275,8 @@ class Model(Section):
     """Models of the same task that answer, in this order, where no endpoint of this one can."""
     admission: Admission | None = None
     """Left out, every request is sent at once."""
+    activation: Activation | None = None
+    """Left out, a request that finds no healthy endpoint is answered 503 at once."""
     cache: Cache | None = None
     """Left out, nothing is kept."""
     hedge: bool | None = None
@@ -261,7 +299,8 @@ class Model(Section):
     @property
     def hedged(self) -> bool:
         """Hedging needs a second endpoint to ask; a chat answer is too dear to ask for twice."""
-        if self.task is Task.CHAT or max(len(version.endpoints) for version in self.versions.values()) < 2:
+        several = any(version.service or len(version.endpoints) > 1 for version in self.versions.values())
+        if self.task is Task.CHAT or not several:
             return False
         if self.hedge is not None:
             return self.hedge

@@ -177,6 +177,39 @@ class CacheSettings(Section):
     """Where answers of models that have a cache are kept: in each gateway, or in Redis (`redis.url`) for all."""
 
 
+_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+"""Where a pod finds its service account."""
+
+
+class KubernetesSettings(Section):
+    server: str | None = Field(default=None, pattern=r"^https?://[^/]+(/.*)?$")
+    """URL of the API server; without it and without a kubeconfig, that of the cluster the gateway runs in."""
+    kubeconfig: Path | None = None
+    """Or a kubeconfig file, which says where it is and who the gateway is."""
+    context: str | None = None
+    """The kubeconfig's context; without it, its current one."""
+    namespace: str | None = Field(default=None, pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+    """Namespace of Services for which the registry names none; without it, the pod's own."""
+    zone: str | None = None
+    """The gateway's own topology zone: endpoints that are meant for it are preferred."""
+    token_file: Path = _ACCOUNT / "token"
+    """Token of the service account; read anew for each watch, since it rotates."""
+    ca_file: Path = _ACCOUNT / "ca.crt"
+    """Certificate authority of the API server; read anew for each watch."""
+    watch: float = Field(default=120.0, ge=1)
+    """Seconds a watch lasts before it is renewed; a connection that died unnoticed is found out by then."""
+    longest_retry: float = Field(default=30.0, gt=0)
+    """Seconds no pause between two tries exceeds while the API server is away."""
+
+    @model_validator(mode="after")
+    def _one_server(self) -> Self:
+        if self.kubeconfig is not None and self.server is not None:
+            raise ValueError("give server or kubeconfig, not both")
+        if self.context is not None and self.kubeconfig is None:
+            raise ValueError("a context is a kubeconfig's")
+        return self
+
+
 class DrainSettings(Section):
     timeout: float = Field(default=30.0, ge=0)
     """Seconds running requests may go on after SIGTERM."""
@@ -202,6 +235,7 @@ class GatewaySection(Section):
     limits: LimitSettings = LimitSettings()
     usage: UsageSettings = UsageSettings()
     cache: CacheSettings = CacheSettings()
+    kubernetes: KubernetesSettings = KubernetesSettings()
     drain: DrainSettings = DrainSettings()
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     """Least level that is logged."""

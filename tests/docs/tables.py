@@ -15,6 +15,7 @@ from services.common.settings import Section
 from services.gateway.api.operations import OPERATIONS
 from services.gateway.api.tasks import SURFACES
 from services.gateway.metrics import Metrics
+from services.gateway.upstream.discovery.metrics import DiscoveryMetrics
 from tests.support.faults import FAULTS, Fault, Result
 
 ROOT = Path(__file__).parents[2]
@@ -49,7 +50,8 @@ def metrics() -> str:
 
 
 def _metrics() -> Iterator[str]:
-    for instrument in vars(Metrics(CollectorRegistry())).values():
+    registry = CollectorRegistry()
+    for instrument in (*vars(Metrics(registry)).values(), *vars(DiscoveryMetrics(registry)).values()):
         name = instrument._name + ("_total" if instrument._type == "counter" else "")
         labels = ", ".join(f"`{label}`" for label in instrument._labelnames)
         yield f"| `{name}` | {instrument._type} | {labels} | {instrument._documentation} |"

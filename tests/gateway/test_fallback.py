@@ -51,7 +51,7 @@ async def test_the_fallback_answers_under_its_own_name(tmp_path: Path) -> None:
 
 async def test_a_model_without_a_healthy_endpoint_falls_back_without_an_attempt(tmp_path: Path) -> None:
     async with served(tmp_path) as (gateway, big, small):
-        gateway.gateway.health.rounds.endpoints[0].healthy = False
+        gateway.gateway.health.rounds.followed[0].healthy = False
         answer = await gateway.http.post("/v1/chat/completions", json={**CHAT, "stream": False})
         assert answer.headers["x-naru-model"] == "small"
         assert (len(big.received), len(small.received)) == (0, 1)

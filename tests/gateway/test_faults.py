@@ -31,17 +31,17 @@ async def broken(fault: Fault, folder: Path, *others: Engine) -> AsyncIterator[t
     async with engine() as faulty:
         urls = [faulty.url, *(other.url for other in others)]
         async with running(one_version(*urls), folder, upstream=LIMITS) as gateway:
-            first = gateway.gateway.health.rounds.endpoints[0]
+            first = gateway.gateway.health.rounds.followed[0]
             if fault.script == REFUSED:
                 faulty.stop()
             elif fault.script == GONE:
                 first.host = "gone.invalid"
             elif not isinstance(fault.script, str):
                 faulty.script = fault.script
-            for endpoint in gateway.gateway.health.rounds.endpoints[1:]:
+            for endpoint in gateway.gateway.health.rounds.followed[1:]:
                 endpoint.in_flight += 1  # the faulty one is asked first
             yield gateway, faulty
-            for endpoint in gateway.gateway.health.rounds.endpoints[1:]:
+            for endpoint in gateway.gateway.health.rounds.followed[1:]:
                 endpoint.in_flight -= 1
 
 

@@ -37,7 +37,7 @@ async def served(
         async with running(registry, folder, upstream=limits, resilience=resilience or {}) as gateway:
             for _ in range(32):
                 assert (await gateway.http.post("/v1/sentiment", json=BODY)).status_code == 200
-            gateway.gateway.health.rounds.endpoints[1].in_flight += 5
+            gateway.gateway.health.rounds.followed[1].in_flight += 5
             for each in (first, second):
                 each.received.clear()
             yield gateway, first, second
@@ -57,7 +57,7 @@ async def test_the_second_answers_where_the_first_is_stuck(tmp_path: Path) -> No
         assert first.received[0].body == second.received[0].body
         assert await hedges(gateway, "won") == 1
         assert await gateway.outcome("ok") == 33
-        assert gateway.gateway.health.rounds.endpoints[0].in_flight == 0
+        assert gateway.gateway.health.rounds.followed[0].in_flight == 0
 
 
 async def test_a_hedge_that_fails_leaves_the_first_to_answer(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ async def test_both_stuck_is_one_timeout(tmp_path: Path) -> None:
         assert (len(first.received), len(second.received)) == (1, 1)
         await asyncio.wait_for(first.left.wait(), 5)
         await asyncio.wait_for(second.left.wait(), 5)
-        assert [endpoint.in_flight for endpoint in gateway.gateway.health.rounds.endpoints] == [0, 5]
+        assert [endpoint.in_flight for endpoint in gateway.gateway.health.rounds.followed] == [0, 5]
 
 
 async def test_a_client_that_leaves_stops_both(tmp_path: Path) -> None:

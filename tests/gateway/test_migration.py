@@ -60,7 +60,7 @@ async def served(folder: Path, *scripts: Script, **settings: Any) -> AsyncIterat
         urls = [each.url for each in engines]
         registry = {"models": {"m": {"task": "chat", "versions": {"v1": {"endpoints": urls}}}}}
         gateway = await stack.enter_async_context(running(registry, folder, **settings))
-        for place, endpoint in enumerate(gateway.gateway.health.rounds.endpoints):
+        for place, endpoint in enumerate(gateway.gateway.health.rounds.followed):
             endpoint.in_flight += 10 * place
         yield gateway
 

@@ -98,7 +98,7 @@ async def test_what_becomes_of_a_copy_is_told_apart(tmp_path: Path) -> None:
         assert await gateway.outcome("ok") == 5
         shadow.healthy = False
         async with asyncio.timeout(5):
-            while any(e.healthy for e in gateway.gateway.health.rounds.endpoints if e.version == "next"):
+            while any(e.healthy for e in gateway.gateway.health.rounds.followed if e.version == "next"):
                 await asyncio.sleep(0.01)
         await ask(gateway)
         await until_mirrored(gateway, "no_healthy_endpoint", 1)

@@ -94,14 +94,14 @@ async def test_a_canary_gets_everything(tmp_path: Path) -> None:
 async def test_what_stays_keeps_what_is_known_of_it(tmp_path: Path) -> None:
     async with engine() as one, engine() as two, running(versions(v1=one), tmp_path, **QUICK) as gateway:
         await ask(gateway)
-        (before,) = gateway.gateway.health.rounds.endpoints
+        (before,) = gateway.gateway.health.rounds.followed
         before.circuit.row = 3
         await reload(gateway, tmp_path, versions(v1=one, v2=two))
         await ask(gateway, **{"x-naru-version": "v1"})
-        after = gateway.gateway.health.rounds.endpoints[0]
+        after = gateway.gateway.health.rounds.followed[0]
         assert after is before
         assert after.healthy
-        assert [len(each.idle) for each in gateway.gateway.health.rounds.endpoints] == [1, 0]
+        assert [len(each.idle) for each in gateway.gateway.health.rounds.followed] == [1, 0]
         inference = [received for received in one.received if received.method == "POST"]
         assert len(inference) == 2
 
@@ -238,7 +238,7 @@ async def test_an_endpoint_that_does_not_answer_yet_gets_nothing_until_it_does(t
         assert await answering(gateway) == {"v1": 30}
         two.healthy = True
         async with asyncio.timeout(5):
-            while not gateway.gateway.health.rounds.endpoints[1].healthy:
+            while not gateway.gateway.health.rounds.followed[1].healthy:
                 await asyncio.sleep(0.01)
         assert set(await answering(gateway)) == {"v1", "v2"}
 
@@ -253,7 +253,7 @@ async def test_an_endpoint_that_goes_ends_what_it_runs_and_is_asked_nothing_more
         async with asyncio.timeout(5):
             while old.running < 2:
                 await asyncio.sleep(0.005)
-        (gone,) = gateway.gateway.health.rounds.endpoints
+        (gone,) = gateway.gateway.health.rounds.followed
         gateway.gateway.metrics.ejections.labels("m", gone.authority).inc()
         assert await gateway.value("naru_endpoint_inflight", endpoint=gone.authority) == 2
         assert await gateway.value("naru_endpoint_ejections_total", endpoint=gone.authority) == 1
@@ -278,7 +278,7 @@ async def test_a_connection_that_is_idle_at_an_endpoint_that_goes_is_closed_at_o
     kept: dict[str, Any] = {**QUICK, "upstream": {"keep_alive": 3600}}
     async with engine() as one, engine() as two, running(versions(v1=one), tmp_path, **kept) as gateway:
         await ask(gateway)
-        (gone,) = gateway.gateway.health.rounds.endpoints
+        (gone,) = gateway.gateway.health.rounds.followed
         assert gone.idle
         await reload(gateway, tmp_path, versions(v2=two))
         async with asyncio.timeout(2):
@@ -293,15 +293,15 @@ async def test_a_stream_that_outlives_its_endpoint_moves_to_one_that_stays(tmp_p
         async with running(registry, tmp_path, **QUICK) as gateway:
             endpoints += [b.url, c.url]
             await reload(gateway, tmp_path, registry)
-            for endpoint in gateway.gateway.health.rounds.endpoints[1:]:
+            for endpoint in gateway.gateway.health.rounds.followed[1:]:
                 endpoint.in_flight += 10
             stream = asyncio.create_task(ask(gateway))
             async with asyncio.timeout(5):
                 while not a.running:
                     await asyncio.sleep(0.005)
-            for endpoint in gateway.gateway.health.rounds.endpoints[1:]:
+            for endpoint in gateway.gateway.health.rounds.followed[1:]:
                 endpoint.in_flight -= 10
-            gateway.gateway.health.rounds.endpoints[2].in_flight += 5  # were it not for the reload, b would be next
+            gateway.gateway.health.rounds.followed[2].in_flight += 5  # were it not for the reload, b would be next
             del endpoints[:2]
             await reload(gateway, tmp_path, registry)
             a.stop()

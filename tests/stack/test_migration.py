@@ -87,7 +87,7 @@ async def test_an_answer_survives_its_engine(
     async with running(registry, tmp_path, healthy=False) as gateway:
         gateway.http.timeout = httpx.Timeout(120)
         async with asyncio.timeout(STARTING):
-            while not all(endpoint.healthy for endpoint in gateway.gateway.health.rounds.endpoints):
+            while not all(endpoint.healthy for endpoint in gateway.gateway.health.rounds.followed):
                 assert all(process.poll() is None for process in engines.values())
                 await asyncio.sleep(0.5)
         whole = await tell(gateway, engines)
@@ -108,5 +108,5 @@ async def test_an_answer_survives_its_engine(
         for process in engines.values():
             kill(process)
         async with asyncio.timeout(10):
-            while any(endpoint.idle for endpoint in gateway.gateway.health.rounds.endpoints):
+            while any(endpoint.idle for endpoint in gateway.gateway.health.rounds.followed):
                 await asyncio.sleep(0.05)

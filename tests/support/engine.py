@@ -95,6 +95,7 @@ class Engine:
     scrape_seconds: float = 0.0
     """How long it takes."""
     scrapes: int = 0
+    host: str = "127.0.0.1"
     port: int = 0
     received: list[Received] = field(default_factory=list)
     connections: int = 0
@@ -106,13 +107,13 @@ class Engine:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         self.writers.add(writer)
         try:
-            while (request := await _read(reader)) is not None:
+            while (request := await read_request(reader)) is not None:
                 if request.path == "/metrics":
                     self.scrapes += 1
                     await asyncio.sleep(self.scrape_seconds)
@@ -134,7 +135,7 @@ class Engine:
 
     async def start(self) -> None:
         """Listen: on a free port, then always on that one."""
-        self.server = await asyncio.start_server(self.handle, "127.0.0.1", self.port)
+        self.server = await asyncio.start_server(self.handle, self.host, self.port)
         self.port = self.server.sockets[0].getsockname()[1]
 
     def stop(self) -> None:
@@ -165,7 +166,7 @@ class Engine:
                 await gone
 
 
-async def _read(reader: asyncio.StreamReader) -> Received | None:
+async def read_request(reader: asyncio.StreamReader) -> Received | None:
     try:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     except asyncio.IncompleteReadError:
@@ -177,8 +178,8 @@ async def _read(reader: asyncio.StreamReader) -> Received | None:
 
 
 @contextlib.asynccontextmanager
-async def engine(script: Script = hello) -> AsyncIterator[Engine]:
-    made = Engine(script)
+async def engine(script: Script = hello, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[Engine]:
+    made = Engine(script, host=host, port=port)
     await made.start()
     try:
         yield made

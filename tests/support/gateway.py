@@ -88,7 +88,7 @@ async def running(
     async with asyncio.timeout(10):
         while not (gateway.clients.started and gateway.admin.started):
             await asyncio.sleep(0.005)
-        while healthy and not all(endpoint.healthy for endpoint in gateway.health.rounds.endpoints):
+        while healthy and not all(endpoint.healthy for endpoint in gateway.health.rounds.followed):
             await asyncio.sleep(0.005)
     port = _port(gateway.clients)
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=BEARER, timeout=20) as client:

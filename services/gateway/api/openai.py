@@ -70,7 +70,7 @@ def _documented(operation: Operation) -> dict[str, Any]:
 
 
 def _model(pool: ModelPool, started: int) -> dict[str, Any]:
-    versions = list(dict.fromkeys(endpoint.version for endpoint in pool.endpoints))
+    versions = list(pool.entry.versions)
     return {
         "id": pool.served_name, "object": "model", "created": started, "owned_by": "naru",
         "task": str(pool.task), "versions": versions, "ready": pool.ready,

@@ -34,6 +34,12 @@ class Admission(Protocol):
     def enter(self, call: Call, applicant: Applicant) -> Place:
         """Raises Saturated, DeadlineExceeded."""
 
+    def hold(self, call: Call, applicant: Applicant) -> Place | None:
+        """A further place for a call whose model has no endpoint left: in the line, until it has one again.
+
+        None where that model's requests do not wait for one. Raises Saturated.
+        """
+
 
 class Unlimited:
     """The place where nothing is limited."""

@@ -9,7 +9,6 @@ from services.gateway.relay.cache.answer import LARGEST, Kept, Recording, decode
 from services.gateway.relay.cache.key import in_force
 from services.gateway.relay.cache.store import BYPASS, HIT, MISS, UNAVAILABLE
 from services.gateway.relay.relay import Relay
-from services.gateway.routing.dispatch import Dispatch
 from services.gateway.upstream.endpoint import Endpoint
 from services.gateway.upstream.exchange import Headers
 
@@ -50,8 +49,8 @@ class CachedRelay(Relay):
         call, bounds = self._call, self._call.pool.entry.cache
         placed = self._context.admission.placed(call) if call.fallbacks else call
         if placed is not call:
-            self._call, pools = placed, (placed.pool, *placed.fallbacks)
-            self._dispatch = Dispatch(pools, placed.hints, self, self._context.resilience, streamed=placed.stream)
+            self._call = placed
+            self._dispatch = self._new_dispatch()
         elif self._result == MISS and bounds is not None:
             self._carrier = self._recording = Recording(self._carrier, bounds.bytes // LARGEST)
         super().permitted()

@@ -84,8 +84,7 @@ class Relay:
     def __init__(self, call: Call, carrier: Carrier, context: RelayContext, closed: Callable[["Relay"], None]) -> None:
         self._call, self._carrier, self._context, self._closed = call, carrier, context, closed
         self._meter = Meter(call)
-        pools = (call.pool, *call.fallbacks) if call.fallbacks else (call.pool,)
-        self._dispatch = Dispatch(pools, call.hints, self, context.resilience, streamed=call.stream)
+        self._dispatch = self._new_dispatch()
         self._inflight = context.metrics.inflight.labels(call.pool.name)
 
     # from the carrier
@@ -111,7 +110,8 @@ class Relay:
         try:
             self._dispatch.start()
         except NoHealthyEndpoint as error:
-            self._fail(error)
+            if not self._held():
+                self._fail(error)
 
     def pause(self) -> None:
         if self._dispatch.exchange is not None and not self.over:
@@ -222,7 +222,32 @@ class Relay:
     def on_fail(self, error: NaruError) -> None:
         if not self.over and self.committed and self._mover is not None and self._mover.begin(error):
             return
+        if isinstance(error, NoHealthyEndpoint) and not self.over and not self.committed and self._held():
+            return
         self._fail(error)
+
+    def _new_dispatch(self) -> Dispatch:
+        call = self._call
+        pools = (call.pool, *call.fallbacks) if call.fallbacks else (call.pool,)
+        return Dispatch(pools, call.hints, self, self._context.resilience, streamed=call.stream)
+
+    def _held(self) -> bool:
+        """Whether the call waits for its model's next endpoint: the last one is gone, and nothing of an answer is
+        here. It then starts anew."""
+        try:
+            place = self._context.admission.hold(self._call, self)
+        except NaruError as error:
+            self._fail(error)
+            return True
+        if place is None:
+            return False
+        self._place.leave()
+        self._place = place
+        self._dispatch.end()
+        self._dispatch = self._new_dispatch()
+        self.restart()
+        self._meter.dispatched = None
+        return True
 
     # a streamed answer
 

@@ -1,7 +1,8 @@
-"""The fleet: every configured model with its endpoints, as the registry said at one moment.
+"""The fleet: every configured model, as the registry said at one moment, with its endpoints, as discovery says.
 
-A fleet never changes. A reload puts another one in its place (`LiveFleet`), and a request stays with the pools it got:
-all that is configured of a model, a call reads from its pool.
+What is configured of a fleet never changes. A reload puts another one in its place (`LiveFleet`), and a request stays
+with the pools it got: all that is configured of a model, a call reads from its pool. Its endpoints are those of now:
+pods come and go while a call runs, and one that is gone is of no use to it.
 """
 
 from collections import Counter
@@ -22,7 +23,7 @@ LONGEST_NAME = 128
 """Characters of a client's word that an error repeats."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class ModelPool:
     """One model: what it is, and where it runs."""
 
@@ -31,11 +32,10 @@ class ModelPool:
     role: Role
     entry: Model
     """Its entry in the registry."""
-    endpoints: tuple[Endpoint, ...]
-    """Version by version, in the registry's order."""
     shadows: Mapping[str, float]
     """Its entry's."""
     picker: Picker
+    """Has its endpoints: all else is of one moment, they change as discovery says."""
     resilience: ModelResilience
     instruments: Callable[[str, str], VersionMetrics]
     """Those of an operation on a version."""
@@ -49,10 +49,15 @@ class ModelPool:
         """What clients ask for."""
         return self.adapter or self.name
 
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Version by version, in the registry's order."""
+        return self.picker.endpoints
+
     def check(self, hints: Hints) -> None:
         """Raises UnknownVersion."""
         wanted = hints.version
-        if wanted is not None and all(endpoint.version != wanted for endpoint in self.endpoints):
+        if wanted is not None and wanted not in self.entry.versions:
             raise UnknownVersion(
                 f"model {self.served_name!r} has no version {wanted[:LONGEST_NAME]!r}; the header x-naru-version or "
                 f"the path may name those that GET /v1/models/{self.served_name} lists",
@@ -121,9 +126,19 @@ class LiveFleet:
 
     def use(self, fleet: Fleet) -> None:
         """From now on requests get this fleet; those that run stay with theirs."""
-        gone = set(self.fleet.endpoints()) - set(fleet.endpoints())
+        before = set(self.fleet.endpoints())
         self.fleet = fleet
-        for endpoint in gone:
+        self._taken(before)
+
+    def move(self, moves: Mapping[ModelPool, tuple[Endpoint, ...]]) -> None:
+        """From now on these pools have these endpoints, also for the requests that run."""
+        before = set(self.fleet.endpoints())
+        for pool, endpoints in moves.items():
+            pool.picker.use(endpoints)
+        self._taken(before)
+
+    def _taken(self, before: set[Endpoint]) -> None:
+        for endpoint in before - set(self.fleet.endpoints()):
             endpoint.retire()
         for take in self._followers:
-            take(fleet)
+            take(self.fleet)

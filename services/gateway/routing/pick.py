@@ -25,20 +25,32 @@ class Picker:
         self, endpoints: Sequence[Endpoint], model: Model, draw: random.Random, memory: PrefixMemory | None = None
     ) -> None:
         """`memory`: what was remembered of these endpoints, if anything."""
-        routing, shadows = model.routing, model.shadows
-        self._answering = [endpoint for endpoint in endpoints if endpoint.version not in shadows]
+        routing = model.routing
+        self._routing, self._weights, self._draw = routing, routing.weights, draw
+        self._shares = {label: version.weight for label, version in model.versions.items()}
+        self._shadows = model.shadows
+        self.memory = PrefixMemory(endpoints, routing.prefix_blocks) if memory is None else memory
+        self._turn = 0
+        self._take(endpoints)
+
+    def use(self, endpoints: Sequence[Endpoint]) -> None:
+        """From now on these. What was given to those that stay is remembered."""
+        self.memory = self.memory.kept(endpoints, self._routing.prefix_blocks)
+        self._take(endpoints)
+
+    def _take(self, endpoints: Sequence[Endpoint]) -> None:
+        routing = self._routing
+        self.endpoints = tuple(endpoints)
+        """Version by version, in the registry's order."""
+        self._answering = [endpoint for endpoint in endpoints if endpoint.version not in self._shadows]
         self._versions = {
             version: [endpoint for endpoint in endpoints if endpoint.version == version]
             for version in dict.fromkeys(endpoint.version for endpoint in endpoints)
         }
         self._one_version = len({endpoint.version for endpoint in self._answering}) == 1
-        self._routing, self._weights, self._draw = routing, routing.weights, draw
-        self._shares = {label: version.weight for label, version in model.versions.items()}
         few = self._answering if self._one_version and len(self._answering) <= routing.choices_above else []
         self._turns = [[*few[first:], *few[:first]] for first in range(len(few))]
         """The endpoints from each one on, where all of them are looked at for every request."""
-        self._turn = 0
-        self.memory = PrefixMemory(endpoints, routing.prefix_blocks) if memory is None else memory
         self._places = {endpoint: scorers.digest(endpoint.url) for endpoint in endpoints}
         self._standing: dict[str, Standing] = {}
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from services.common.errors import UpstreamError, UpstreamTimeout
 from services.common.logs import log
@@ -25,17 +25,22 @@ class HealthChecker:
     def __init__(self, interval: float, timeout: float) -> None:
         self.rounds = Rounds(self._watch)
         self._interval = interval
+        self._tell: Callable[[Endpoint], None] = lambda _: None
         self._limits = within(timeout)
+
+    def follow(self, tell: Callable[[Endpoint], None]) -> None:
+        """From now on `tell` is called with each endpoint that becomes healthy, or no longer is."""
+        self._tell = tell
 
     async def look(self, endpoints: Iterable[Endpoint]) -> None:
         """Check each of these once, all at the same time."""
         await asyncio.gather(*map(self._look, endpoints))
 
     async def _look(self, endpoint: Endpoint) -> None:
-        _turn(endpoint, await _fault(endpoint, self._limits))
+        self._turn(endpoint, await _fault(endpoint, self._limits))
 
     async def _watch(self, endpoint: Endpoint) -> None:
-        watch = _Watch(endpoint, self._limits)
+        watch = _Watch(endpoint, self._limits, self._turn)
         async with asyncio.TaskGroup() as group:
             while True:
                 watch.ask(group)
@@ -50,13 +55,31 @@ class HealthChecker:
             if not endpoint.healthy:
                 return
 
+    def _turn(self, endpoint: Endpoint, fault: UpstreamError | None) -> None:
+        healthy = fault is None
+        if endpoint.healthy is healthy:
+            return
+        endpoint.healthy = healthy
+        if healthy:
+            endpoint.circuit.close()  # what was held against it was before it went away
+        level = logging.INFO if healthy else logging.WARNING
+        log(
+            logger, level, "endpoint is healthy" if healthy else "endpoint is not healthy",
+            model=endpoint.model, version=endpoint.version, endpoint=endpoint.authority,
+            reason=fault.message if fault else None,
+        )  # fmt: skip
+        self._tell(endpoint)
+
 
 class _Watch:
     """The checks of one endpoint. While it is not healthy they do not wait for one another: one that hangs, because
     the host dropped its packets, would hide for its whole timeout that the host is back."""
 
-    def __init__(self, endpoint: Endpoint, limits: Limits) -> None:
-        self._endpoint, self._limits = endpoint, limits
+    def __init__(
+        self, endpoint: Endpoint, limits: Limits, turn: Callable[[Endpoint, UpstreamError | None], None]
+    ) -> None:
+        """`turn` is told what each check found."""
+        self._endpoint, self._limits, self._turn = endpoint, limits, turn
         self._running: list[asyncio.Task[None]] = []
         """In the order in which they began."""
         self._slow = 0
@@ -78,7 +101,7 @@ class _Watch:
             older.cancel()
         self._slow = self._slow + 1 if isinstance(fault, UpstreamTimeout) else 0
         if self._slow in (0, SLOW_CHECKS):
-            _turn(self._endpoint, fault)
+            self._turn(self._endpoint, fault)
 
 
 async def _fault(endpoint: Endpoint, limits: Limits) -> UpstreamError | None:
@@ -88,18 +111,3 @@ async def _fault(endpoint: Endpoint, limits: Limits) -> UpstreamError | None:
     except UpstreamError as error:
         return error
     return None if status == 200 else UpstreamError(f"health check answered {status}")
-
-
-def _turn(endpoint: Endpoint, fault: UpstreamError | None) -> None:
-    healthy = fault is None
-    if endpoint.healthy is healthy:
-        return
-    endpoint.healthy = healthy
-    if healthy:
-        endpoint.circuit.close()  # what was held against it was before it went away
-    level = logging.INFO if healthy else logging.WARNING
-    log(
-        logger, level, "endpoint is healthy" if healthy else "endpoint is not healthy",
-        model=endpoint.model, version=endpoint.version, endpoint=endpoint.authority,
-        reason=fault.message if fault else None,
-    )  # fmt: skip

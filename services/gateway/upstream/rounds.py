@@ -1,35 +1,35 @@
-"""Rounds: something done for each endpoint again and again, as long as the endpoint is there."""
+"""Rounds: something done for each of a set again and again, as long as it is there."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
-from typing import Any
+from collections.abc import Callable, Coroutine, Hashable, Iterable
+from typing import Any, Generic, TypeVar
 
-from services.gateway.upstream.endpoint import Endpoint
+T = TypeVar("T", bound=Hashable)
 
 
-class Rounds:
-    """One task for each of a set of endpoints, which may change."""
+class Rounds(Generic[T]):
+    """One task for each, of a set which may change."""
 
-    def __init__(self, go: Callable[[Endpoint], Coroutine[Any, Any, None]]) -> None:
+    def __init__(self, go: Callable[[T], Coroutine[Any, Any, None]]) -> None:
         """`go` never returns."""
-        self.endpoints: tuple[Endpoint, ...] = ()
+        self.followed: tuple[T, ...] = ()
         self._go = go
-        self._tasks: dict[Endpoint, asyncio.Task[None]] = {}
+        self._tasks: dict[T, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
 
-    def follow(self, endpoints: Iterable[Endpoint]) -> None:
+    def follow(self, these: Iterable[T]) -> None:
         """From now on these. What goes on for one that stays is not interrupted."""
-        self.endpoints = tuple(endpoints)
+        self.followed = tuple(these)
         if self._group is None:
             return
-        for endpoint in self._tasks.keys() - set(self.endpoints):
-            self._tasks.pop(endpoint).cancel()
-        for endpoint in self.endpoints:
-            if endpoint not in self._tasks:
-                self._tasks[endpoint] = self._group.create_task(self._go(endpoint))
+        for gone in self._tasks.keys() - set(self.followed):
+            self._tasks.pop(gone).cancel()
+        for each in self.followed:
+            if each not in self._tasks:
+                self._tasks[each] = self._group.create_task(self._go(each))
 
     async def run(self) -> None:
         """For ever."""
         async with asyncio.TaskGroup() as self._group:
-            self.follow(self.endpoints)
+            self.follow(self.followed)
             await asyncio.get_running_loop().create_future()

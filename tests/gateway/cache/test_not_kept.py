@@ -66,7 +66,7 @@ async def test_an_answer_that_is_not_whole_is_not_kept(tmp_path: Path, script: S
 
 async def _well(gateway: Running) -> None:
     async with asyncio.timeout(5):
-        while not all(endpoint.available for endpoint in gateway.gateway.health.rounds.endpoints):
+        while not all(endpoint.available for endpoint in gateway.gateway.health.rounds.followed):
             await asyncio.sleep(0.02)
 
 

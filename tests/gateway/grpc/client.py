@@ -71,7 +71,7 @@ async def fallen_ill(upstream: Engine, gateway: Running) -> None:
     """The engine's health checks fail, and the gateway knows it."""
     upstream.healthy = False
     async with asyncio.timeout(10):
-        while any(endpoint.healthy for endpoint in gateway.gateway.health.rounds.endpoints):
+        while any(endpoint.healthy for endpoint in gateway.gateway.health.rounds.followed):
             await asyncio.sleep(0.02)
 
 

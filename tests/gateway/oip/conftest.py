@@ -25,9 +25,7 @@ class Served:
         self.v2.healthy = False
         async with asyncio.timeout(10):
             while any(
-                endpoint.healthy
-                for endpoint in self.gateway.gateway.health.rounds.endpoints
-                if endpoint.version == "v2"
+                endpoint.healthy for endpoint in self.gateway.gateway.health.rounds.followed if endpoint.version == "v2"
             ):
                 await asyncio.sleep(0.02)
 

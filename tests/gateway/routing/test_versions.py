@@ -29,7 +29,7 @@ async def test_a_version_that_there_is_not_is_named(tmp_path: Path) -> None:
 async def test_a_version_that_is_down_is_not_replaced(tmp_path: Path) -> None:
     async with engine() as one, engine() as two, running(chat_registry(one.url, two.url), tmp_path) as gateway:
         two.healthy = False
-        while gateway.gateway.health.rounds.endpoints[1].healthy:
+        while gateway.gateway.health.rounds.followed[1].healthy:
             await gateway.samples()
         answer = await gateway.http.post("/v1/chat/completions", json=ASK, headers={"x-naru-version": "v2"})
         assert answer.status_code == 503

@@ -31,7 +31,7 @@ async def answered_by(gateway: Running) -> str:
 
 async def test_requests_go_where_no_queue_is(tmp_path: Path) -> None:
     async with engine() as one, engine() as two, running(registry(one.url, two.url), tmp_path, routing=FAST) as gateway:
-        endpoints = gateway.gateway.health.rounds.endpoints
+        endpoints = gateway.gateway.health.rounds.followed
         one.page, two.page = PAGE, IDLE
         await until(lambda: [e.vitals and e.vitals.waiting for e in endpoints] == [3, 0])
         assert {await answered_by(gateway) for _ in range(10)} == {two.url}
@@ -42,7 +42,7 @@ async def test_requests_go_where_no_queue_is(tmp_path: Path) -> None:
 
 async def test_what_was_said_long_ago_counts_no_more(tmp_path: Path) -> None:
     async with engine() as one, engine() as two, running(registry(one.url, two.url), tmp_path, routing=FAST) as gateway:
-        endpoints = gateway.gateway.health.rounds.endpoints
+        endpoints = gateway.gateway.health.rounds.followed
         one.page = two.page = PAGE
         await until(lambda: all(e.vitals for e in endpoints))
         one.page = b"no longer vLLM"

@@ -103,7 +103,7 @@ class Inference:
         """Raises Draining, UnknownModel, UnknownVersion, PermissionDenied."""
         pool = self._door.gate.named(principal, name)
         pool.check(Hints(version))
-        versions = (version,) if version else tuple(dict.fromkeys(endpoint.version for endpoint in pool.endpoints))
+        versions = (version,) if version else tuple(pool.entry.versions)
         signature = SIGNATURES.get(pool.task)
         if signature is None:
             return ModelMetadata(

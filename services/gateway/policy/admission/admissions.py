@@ -1,42 +1,61 @@
-"""Admission to every model that limits it."""
+"""Admission to every model that limits it, or may have no endpoint for a while."""
 
 from collections.abc import Mapping
 
 from msgspec import structs
 
+from services.gateway.instruments import Labels
 from services.gateway.metrics import Metrics
 from services.gateway.policy.admission.clock import Clock
 from services.gateway.policy.admission.model import ModelAdmission
-from services.gateway.registry import Admission
 from services.gateway.relay.admission import UNLIMITED, Applicant, Place
 from services.gateway.relay.bodies import for_model
 from services.gateway.relay.call import Call
 from services.gateway.routing.fleet import Fleet, ModelPool
+from services.gateway.upstream.endpoint import Endpoint
 
 
 class Admissions:
     def __init__(self, metrics: Metrics, clock: Clock) -> None:
         self._metrics, self._clock = metrics, clock
         self._fallbacks = metrics.fallbacks
+        metrics.activating.read = self.activating
         self._models: Mapping[str, ModelAdmission] = {}
         metrics.queue_limit.read = lambda: {(name,): model.room() for name, model in self._models.items()}
 
     def use(self, fleet: Fleet) -> None:
         """From now on this fleet's limits count; what runs and waits stays, and counts against them."""
-        limited = ((pool, pool.entry.admission) for pool in fleet.models.values())
-        self._models = {pool.name: self._model(pool, settings) for pool, settings in limited if settings is not None}
+        before = self._models
+        limited = (pool for pool in fleet.models.values() if pool.entry.admission or pool.entry.activation)
+        self._models = {pool.name: self._model(pool) for pool in limited}
+        for name in before.keys() - self._models.keys():
+            before[name].release()
 
-    def _model(self, pool: ModelPool, settings: Admission) -> ModelAdmission:
+    def turned(self, endpoint: Endpoint) -> None:
+        """An endpoint became healthy, or no longer is."""
+        model = self._models.get(endpoint.model)
+        if model is not None:
+            model.recount()
+
+    def activating(self) -> dict[Labels, float]:
+        """Of the models that may have no endpoint, whether they are wanted while they have none."""
+        return {(name,): float(model.activating) for name, model in self._models.items() if model.on_demand}
+
+    def _model(self, pool: ModelPool) -> ModelAdmission:
         known = self._models.get(pool.name)
         if known is None:
-            return ModelAdmission(pool, settings, self._clock, self._metrics)
-        known.use(pool, settings)
+            return ModelAdmission(pool, self._clock, self._metrics)
+        known.use(pool)
         return known
 
     def enter(self, call: Call, applicant: Applicant) -> Place:
         """Raises Saturated, DeadlineExceeded."""
         model = self._models.get(call.pool.name)
         return UNLIMITED if model is None else model.enter(call, applicant)
+
+    def hold(self, call: Call, applicant: Applicant) -> Place | None:
+        model = self._models.get(call.pool.name)
+        return None if model is None else model.hold(call, applicant)
 
     def placed(self, call: Call) -> Call:
         settings = call.pool.entry.admission

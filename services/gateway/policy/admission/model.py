@@ -1,20 +1,21 @@
 """Admission to one model: so many run, so many wait, the rest is refused at once.
 
 Whoever leaves starts the next one: nothing polls, and a request that meets a free place costs a count and a look at the
-clock, no object, task or timer.
+clock, no object, task or timer. With no healthy endpoint none may run: where the model is one that is started for its
+requests, they wait for its first.
 """
 
 from functools import partial
 from math import inf
 
-from services.common.errors import DeadlineExceeded, Saturated
+from services.common.errors import ActivationTimeout, DeadlineExceeded, NaruError, Saturated
 from services.gateway.metrics import Metrics
+from services.gateway.policy.admission.activation import Activation
 from services.gateway.policy.admission.clock import Clock
 from services.gateway.policy.admission.fairshare import Flow
 from services.gateway.policy.admission.queue import CLASSES, RANKS, Queue
 from services.gateway.policy.admission.rates import Service, Turns
 from services.gateway.policy.admission.ticket import Ticket, identity
-from services.gateway.registry import Admission
 from services.gateway.relay.admission import Applicant, Place
 from services.gateway.relay.call import Call
 from services.gateway.routing.fleet import ModelPool
@@ -34,23 +35,44 @@ class ModelAdmission:
 
     running = True
 
-    def __init__(self, pool: ModelPool, settings: Admission, clock: Clock, metrics: Metrics) -> None:
+    def __init__(self, pool: ModelPool, clock: Clock, metrics: Metrics) -> None:
         self._clock = clock
         self._now = clock.now
         now = clock.now()
         self._service = Service(now)
         self._turns = Turns(len(CLASSES))
         self._queue = Queue()
+        self._activation = Activation()
         self._depth = [metrics.queue_depth.labels(pool.name, priority) for priority in CLASSES]
         self._shed = metrics.shed
-        self.use(pool, settings)
+        self.use(pool)
 
-    def use(self, pool: ModelPool, settings: Admission) -> None:
-        """From now on these count, for what waits already too."""
-        self._pool, self._settings = pool, settings
-        self._limit, self._counted = settings.concurrency or 0, inf if settings.concurrency else -inf
+    def use(self, pool: ModelPool) -> None:
+        """From now on this one's settings count, for what waits already too."""
+        self._pool, self._settings, self._on_demand = pool, pool.entry.admission, pool.entry.activation
+        self.recount()
+
+    def recount(self) -> None:
+        """Endpoints came, went or changed."""
+        now = self._now()
+        self._count(now)
         if self._queue.length:
-            self._start_waiting(self._now())
+            self._start_waiting(now)
+
+    def release(self) -> None:
+        """Nothing limits the model any more, or it is gone: whatever waits is let go."""
+        self._limit, self._counted = inf, inf
+        self._start_waiting(self._now())
+
+    @property
+    def on_demand(self) -> bool:
+        """Whether it is started for its requests, which then wait for it."""
+        return self._on_demand is not None
+
+    @property
+    def activating(self) -> bool:
+        """Whether it is wanted and has no healthy endpoint."""
+        return self._on_demand is not None and self._activation.pending(self._now(), self._on_demand.timeout)
 
     # from the relays
 
@@ -64,6 +86,12 @@ class ModelAdmission:
             service.begin(now)
             return self
         return self._wait(call, applicant, now)
+
+    def hold(self, call: Call, applicant: Applicant) -> Place | None:
+        """A place for a call that found no endpoint: the line, if there is nothing but to wait. Raises Saturated."""
+        now = self._now()
+        self._count(now)
+        return None if self._limit else self._wait(call, applicant, now, call.received)
 
     def leave(self) -> None:
         """A call that did not have to wait is over."""
@@ -81,7 +109,7 @@ class ModelAdmission:
             return True
         return self._queue.rival(self._flow(call), now) is not None
 
-    def room(self) -> int:
+    def room(self) -> float:
         """Requests that may wait; a further one is refused."""
         now = self._now()
         if now - self._counted > RECOUNT:
@@ -100,27 +128,53 @@ class ModelAdmission:
     # the queue
 
     @property
-    def _bound(self) -> int:
+    def _bound(self) -> float:
+        if self._on_demand is not None and (not self._limit or self._settings is None):
+            return self._on_demand.queue
+        assert self._settings is not None
         return 2 * self._limit if self._settings.queue is None else self._settings.queue
 
     def _count(self, now: float) -> None:
-        """How many may run. With no healthy endpoint a request is not kept waiting for its 503."""
+        """How many may run. With no healthy endpoint, none of a model that is started for its requests; one of any
+        other: it is not kept waiting for its 503."""
         shadows = self._pool.shadows
         healthy = sum(endpoint.healthy for endpoint in self._pool.endpoints if endpoint.version not in shadows)
-        self._limit, self._counted = (self._settings.per_endpoint or 1) * max(1, healthy), now
+        self._limit = self._room(max(1, healthy)) if healthy or self._on_demand is None else 0
+        self._counted = now
+        if healthy and self._on_demand is not None:
+            self._activation.ready(now, self._on_demand.timeout)
 
-    def _wait(self, call: Call, applicant: Applicant, now: float) -> Ticket:
+    def _room(self, endpoints: int) -> float:
+        settings = self._settings
+        if settings is None:
+            return inf
+        return settings.concurrency or (settings.per_endpoint or 1) * endpoints
+
+    def _wait(self, call: Call, applicant: Applicant, now: float, since: float | None = None) -> Ticket:
+        """`since`: when it began to wait, if not now."""
         flow, key = self._flow(call), identity(call)
-        came = flow.returns.redeem(key, now)
+        came = flow.returns.redeem(key, now) if since is None else since
         ticket = Ticket(self, applicant, flow, key, now if came is None else came)
-        self._check_hope(call, ticket, now)
+        ticket.since, ticket.patience = now if since is None else since, self._patience
+        if self._limit:
+            self._check_hope(call, ticket, now)
+        elif self._on_demand is not None:
+            self._activation.want(now, self._on_demand.timeout)
         if self._queue.length >= self._bound:
             self._make_room(ticket)
         self._queue.push(ticket)
         self._depth[flow.rank].value += 1
-        ticket.timer = self._clock.later(self._settings.patience, partial(self._expire, ticket))
+        ticket.timer = self._clock.later(max(0.0, ticket.due - now), partial(self._expire, ticket))
         self._start_waiting(now)
         return ticket
+
+    @property
+    def _patience(self) -> float:
+        """Seconds that who comes now may wait."""
+        if self._on_demand is not None and (not self._limit or self._settings is None):
+            return self._on_demand.timeout
+        assert self._settings is not None
+        return self._settings.patience
 
     def _flow(self, call: Call) -> Flow:
         rank = RANKS[call.priority or call.pool.role.priority]
@@ -135,7 +189,7 @@ class ModelAdmission:
         if call.due is not None and now + wait + took > call.due:
             self._count_shed(ticket, "deadline")
             raise DeadlineExceeded(f"the deadline is too near: about {wait:.1f} s of waiting and {took:.1f} s of work")
-        if wait > self._settings.patience:
+        if wait > ticket.patience:
             raise self._refusal(ticket, "patience", "too many requests wait before this one")
 
     def _make_room(self, ticket: Ticket) -> None:
@@ -147,8 +201,14 @@ class ModelAdmission:
         self._clock.soon(partial(rival.refuse(), self._refusal(rival, "displaced", "another request took its place")))
 
     def _expire(self, ticket: Ticket) -> None:
+        # What began to wait for its turn may wait for an endpoint by now, which takes longer.
+        ticket.patience = max(ticket.patience, self._patience if not self._limit else 0.0)
+        left = ticket.due - self._now()
+        if left > 0:
+            ticket.timer = self._clock.later(left, partial(self._expire, ticket))
+            return
         self._remove(ticket)
-        ticket.refuse()(self._refusal(ticket, "patience", f"it waited {self._settings.patience:g} s in vain"))
+        ticket.refuse()(self._late(ticket))
 
     def _start_waiting(self, now: float) -> None:
         if now - self._counted > RECOUNT:
@@ -169,6 +229,16 @@ class ModelAdmission:
 
     # refusals
 
+    def _late(self, ticket: Ticket) -> NaruError:
+        if self._limit:
+            return self._refusal(ticket, "patience", f"it waited {ticket.patience:g} s in vain")
+        self._count_shed(ticket, "activation")
+        after = self._return(ticket)
+        return ActivationTimeout(
+            f"model {self._pool.name!r} did not start within {ticket.patience:g} s; try again in {after} s",
+            retry_after=after,
+        )
+
     def _refusal(self, ticket: Ticket, reason: str, why: str) -> Saturated:
         self._count_shed(ticket, reason)
         after = self._return(ticket)
@@ -180,10 +250,12 @@ class ModelAdmission:
     def _return(self, ticket: Ticket) -> int:
         """Seconds after which it will be taken, as far as the last seconds tell."""
         now, flow = self._now(), ticket.flow
-        rate = self._limit / self._service.seconds(now)
+        rate = (self._limit or self._room(1)) / self._service.seconds(now)
         left, earliest = 1.0 - self._turns.above(flow.rank), now
+        if self._on_demand is not None and not self._limit:
+            earliest += self._activation.left(now, self._on_demand.timeout)
         if left < STARVED:
-            left, earliest = 1.0 / len(CLASSES), now + STARVED_RETURN
+            left, earliest = 1.0 / len(CLASSES), earliest + STARVED_RETURN
         pace = PACE * left * rate * self._queue.share(flow, now)
         # That nobody leaves within twice the mean time between two is rare enough.
         return flow.returns.promise(ticket.key, ticket.came, now, earliest + 2 / (left * rate), pace)

@@ -26,7 +26,9 @@ class Keeper(Protocol):
 class Ticket:
     """`came`: when the request came, or first came where it was refused then and told to return."""
 
-    __slots__ = ("_applicant", "_keeper", "_leave", "began", "came", "charged", "flow", "key", "timer")
+    __slots__ = (
+        "_applicant", "_keeper", "_leave", "began", "came", "charged", "flow", "key", "patience", "since", "timer",
+    )  # fmt: skip
 
     running = False
 
@@ -35,7 +37,16 @@ class Ticket:
         self.flow, self.key, self.came = flow, key, came
         self.timer: Timer | None = None
         self.began = self.charged = 0.0
+        self.since = came
+        """When it began to wait."""
+        self.patience = 0.0
+        """Seconds that it waits from then on."""
         self._leave: Callable[[Ticket], None] | None = keeper.withdraw
+
+    @property
+    def due(self) -> float:
+        """When it has waited long enough."""
+        return self.since + self.patience
 
     def dispatch(self, now: float, charged: float) -> None:
         """It has its turn; `go` follows."""

@@ -20,6 +20,7 @@ from services.gateway.relay.dialects import OpenAIStream
 from services.gateway.routing.builder import FleetBuilder
 from services.gateway.routing.dispatch import seeded
 from services.gateway.settings import GatewaySection
+from services.gateway.upstream.discovery.static import Static
 
 
 @dataclass
@@ -137,7 +138,7 @@ class Model:
         urls = [f"http://127.0.0.1:{port}" for port in range(9000, 9000 + self.endpoints)]
         model = {"task": "chat", "versions": {"v1": {"endpoints": urls}}, "role": self.role, "admission": self.settings}
         self.metrics = Metrics(CollectorRegistry())
-        builder = FleetBuilder(GatewaySection(registry=Path()), self.metrics, seeded(1))
+        builder = FleetBuilder(GatewaySection(registry=Path()), self.metrics, seeded(1), Static())
         self.fleet = builder.build(Registry.model_validate({"models": {"m": model}}))
         for endpoint in self.fleet.endpoints():
             endpoint.healthy = True

@@ -78,7 +78,7 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 class Metrics:
     """The instruments themselves, on the registry they are given."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry) -> None:  # noqa: PLR0915 - one for each metric
         genai = ("gen_ai_operation_name", "gen_ai_request_model", "version")
 
         def histogram(name: str, what: str, labels: Iterable[str], buckets: Iterable[float]) -> Histograms:
@@ -178,7 +178,7 @@ class Metrics:
             "naru_queue_limit", "Requests that may wait for their turn at a model; a further one is refused.", "model"
         )
         self.shed = counter(
-            "naru_shed_total", "Requests that got no turn, by why: full, displaced, patience, deadline.",
+            "naru_shed_total", "Requests that got no turn, by why: full, displaced, patience, deadline, activation.",
             "model", "priority", "reason",
         )  # fmt: skip
         self.mirrored = counter(

@@ -17,6 +17,7 @@ from services.common.paths import state_dir
 from services.local import chat as chatting
 from services.local import commands, detach, key, output, plan, preflight, state
 from services.local.supervisor import Supervisor
+from services.local.top.command import top
 
 app = typer.Typer(
     help="Naru: every model behind one door. This command runs it on one machine.", no_args_is_help=True,
@@ -30,6 +31,7 @@ Services = Annotated[
 
 app.add_typer(commands.keys_app, name="keys")
 app.command("usage")(commands.usage)
+app.command("top")(top)
 
 
 def fail(message: str, code: int = 1) -> typer.Exit:

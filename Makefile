@@ -31,8 +31,8 @@ check: install ## Linters, types, layers, generated files, locks
 	@$(BIN)/python -m tests.docs.regenerate --check
 
 test: check ## All the set-up, the checks, then every test, against the real models
-	@command -v redis-server >/dev/null || echo "no redis-server: its tests are skipped; 'apt-get install redis-server' runs them"
-	@command -v promtool >/dev/null || echo "no prometheus: its tests are skipped; 'apt-get install prometheus' runs them"
+	@for each in redis-server prometheus chromium npm; do command -v $$each >/dev/null || \
+		echo "no $$each: its tests are skipped; 'apt-get install $$each' runs them"; done
 	@$(BIN)/pytest
 
 lock: install ## Make the locks anew after a change of dependencies

@@ -153,7 +153,7 @@ def build(settings: GatewaySection, keys: KeySource, seed: int | None = None) ->
     protocol = direct_protocol(http, failures, door) if http.direct else bounded_protocol(http, failures)
     return Gateway(
         clients=Server(uvicorn.Config(
-            client_app(HttpEdge(door, settings.http), failures), host=settings.http.host, port=settings.http.port,
+            client_app(HttpEdge(door, http), failures, page=http.page), host=http.host, port=http.port,
             http=protocol, **options,
         )),
         grpc=grpc,

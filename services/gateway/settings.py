@@ -30,6 +30,8 @@ class HttpSettings(Section):
     """Client connections held at once; a further one is closed at once."""
     direct: bool = True
     """Carry model calls straight over the HTTP protocol; off, they go through ASGI like every other request."""
+    page: bool = True
+    """Serve a page at `/` on which every model can be tried."""
 
 
 class TlsSettings(Section):

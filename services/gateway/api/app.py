@@ -13,6 +13,7 @@ from services.gateway.api.oip.inference import Inference
 from services.gateway.api.oip.rest import oip_routes
 from services.gateway.api.openai import openai_routes
 from services.gateway.api.operations import OPERATIONS
+from services.gateway.api.page.routes import page_routes
 from services.gateway.api.request_id import RequestIdMiddleware, request_ids
 from services.gateway.api.routes import ApiRoute
 from services.gateway.api.tasks import SURFACES, tasks_routes
@@ -31,12 +32,13 @@ def client_routes(edge: HttpEdge) -> list[ApiRoute]:
     return openai_routes(edge) + tasks_routes(edge) + oip_routes(edge, Inference(edge.door))
 
 
-def client_app(edge: HttpEdge, failures: Failures) -> Starlette:
+def client_app(edge: HttpEdge, failures: Failures, *, page: bool) -> Starlette:
     routes = client_routes(edge)
     app = Starlette(
         routes=[
             *(Route(route.path, route.answer, methods=[route.method]) for route in routes),
             *Documentation(routes).routes,
+            *(page_routes() if page else ()),
         ],
         middleware=[Middleware(RequestIdMiddleware, new_id=failures.new_id)],
         exception_handlers={

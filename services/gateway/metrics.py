@@ -275,9 +275,15 @@ class Metrics:
             await asyncio.sleep(LAG_INTERVAL)
             observe(max(0.0, time.perf_counter() - due))
 
-    def refused(self, operation: str, outcome: str, model: str = "") -> None:
-        """A request that reached no version: `model` is empty unless it is a configured one."""
+    def refused(self, operation: str, outcome: str, model: str = "", promised: Slo | None = None) -> None:
+        """A request that reached no version: `model` is empty unless it is a configured one.
+
+        `promised`: what the model's users were, where it was not the client's fault. They got nothing of it.
+        """
         self.requests.labels(operation, model, "", outcome).inc()
+        if promised is not None and outcome not in BLAMELESS:
+            for objective, _ in promised.targets():
+                self.slo.labels(model, objective, "false").inc()
 
     def watch(self, endpoints: Callable[[], Iterable[Endpoint]]) -> None:
         """Read the state of those that `endpoints` gives at every scrape."""
@@ -313,8 +319,11 @@ class Metrics:
         }
 
     def keep_only(self, endpoints: Iterable[Endpoint]) -> None:
-        """Forget what was counted at any other endpoint."""
-        self.ejections.keep_only({(each.model, each.authority) for each in endpoints})
+        """Forget what was counted at any other endpoint; of these there is a count before the first ejection."""
+        wanted = {(each.model, each.authority) for each in endpoints}
+        self.ejections.keep_only(wanted)
+        for model, endpoint in wanted:
+            self.ejections.labels(model, endpoint)
 
 
 class VersionMetrics:

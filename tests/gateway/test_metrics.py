@@ -67,6 +67,18 @@ def test_a_client_that_leaves_is_not_held_against_the_service() -> None:
     assert value(found, "naru_slo_requests_total", model="m", objective="availability", met="false") == 0
 
 
+def test_who_got_nothing_at_all_was_let_down_too() -> None:
+    registry = CollectorRegistry()
+    metrics, slo = Metrics(registry), Slo(ttft=0.5, availability=99.9)
+    metrics.refused("chat", "no_healthy_endpoint", "m", slo)
+    metrics.refused("chat", "rejected_saturated", "m", slo)
+    metrics.refused("chat", "client_cancelled", "m", slo)
+    metrics.refused("chat", "engine_refused", "m")
+    for objective in ("availability", "ttft"):
+        assert value(registry, "naru_slo_requests_total", model="m", objective=objective, met="false") == 2
+    assert value(registry, "naru_slo_requests_total", model="m", objective="tpot", met="false") is None
+
+
 def test_objectives_are_judged_by_their_own_limit() -> None:
     found = recorded(answer(), slo=Slo(ttft=0.1, tpot=0.2))
     assert value(found, "naru_slo_requests_total", model="m", objective="ttft", met="false") == 1

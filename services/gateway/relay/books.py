@@ -61,7 +61,8 @@ class Books:
         call, endpoint = ended.meter.call, ended.endpoint
         answer = ended.meter.answer(ended.outcome, ended.at, client_fault=ended.client_fault)
         if endpoint is None:
-            self._metrics.refused(call.operation, ended.outcome, call.pool.name)
+            promised = None if ended.client_fault else call.pool.entry.slo
+            self._metrics.refused(call.operation, ended.outcome, call.pool.name, promised)
         else:
             ended.pool.instruments(call.operation, endpoint.version).record(answer)
             call.account.record(answer, ended.pool, endpoint.version, ended.meter.pieces)

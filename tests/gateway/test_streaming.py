@@ -59,6 +59,39 @@ async def test_bytes_and_counts_do_not_depend_on_how_the_stream_is_cut(pieces: l
         assert await gateway.value("naru_tokens_total", type="input") == 5
 
 
+def _texts(*texts: str) -> list[bytes]:
+    return [event(delta(content=text)) for text in texts]
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        pytest.param([ROLE, *_texts(*"abcdefgh"), DONE], id="alike"),
+        pytest.param([ROLE, *_texts("나", 'say "', "루\n", "x", "\\", "é", "y"), DONE], id="escapes between"),
+        pytest.param([ROLE, *_texts("a", "b"), event(usage(5, 2)), *_texts("c", "d"), DONE], id="usage between"),
+        pytest.param([ROLE, *_texts("a", "b"), b": ping\n\n", *_texts("c", "d"), DONE], id="a comment between"),
+        pytest.param([ROLE, *_texts("a", "b"), _texts("c")[0][:30], _texts("c")[0][30:], *_texts("d", "e"), DONE],
+                     id="an event in two chunks"),
+        pytest.param([ROLE, *_texts("a", "b"), b"".join(_texts("c", "d")), *_texts("e", "f"), DONE],
+                     id="two events in a chunk"),
+        pytest.param([ROLE, *_texts("a", "b"), _texts("c")[0][:-1], b"\n" + _texts("d")[0], *_texts("e"), DONE],
+                     id="an event's end in the next chunk"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("pause", [0.0, 0.005], ids=["at once", "one by one"])
+async def test_text_that_takes_the_short_way_arrives_and_counts_as_ever(
+    pieces: list[bytes], pause: float, tmp_path: Path
+) -> None:
+    whole = b"".join(pieces)
+    contents = whole.count(b'"content"') - 1
+    script = scripted(*pieces, pause=pause)
+    async with engine(script) as upstream, running(chat_registry(upstream.url), tmp_path) as gateway:
+        answer = await gateway.http.post("/v1/chat/completions", json=ASKING)
+        assert answer.content == whole
+        await gateway.until_outcome("ok")
+        assert await gateway.value("naru_inter_token_latency_seconds_count") == contents - 1
+
+
 async def test_usage_is_metered_but_reaches_only_the_client_that_asked(tmp_path: Path) -> None:
     async with engine() as upstream, running(chat_registry(upstream.url), tmp_path) as gateway:
         silent = await gateway.http.post("/v1/chat/completions", json=CHAT)

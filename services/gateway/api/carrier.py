@@ -48,6 +48,7 @@ class RelayResponse(Response):
 
 class AsgiCarrier:
     relay: Relay
+    chunks = None
 
     def __init__(self, scope: Scope, send: Send, write_timeout: float) -> None:
         self._path: str = scope["path"]

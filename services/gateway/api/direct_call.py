@@ -1,6 +1,7 @@
 """One model call carried straight over the HTTP protocol: its request, and the carrier of its answer."""
 
 import logging
+from collections.abc import Callable
 from http import HTTPStatus
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
@@ -146,6 +147,11 @@ class DirectCall:
     @property
     def flushed(self) -> bool:
         return not self._server.flow.write_paused
+
+    @property
+    def chunks(self) -> Callable[[bytes], object]:
+        write: Callable[[bytes], object] = self._server.transport.write
+        return write
 
     def start(self, status: int, headers: Headers) -> None:
         self._server.transport.write(self._head(status, headers) + b"transfer-encoding: chunked\r\n\r\n")

@@ -41,6 +41,7 @@ class Gathered:
     """`answer` brings a Whole or raises a NaruError."""
 
     flushed = True
+    chunks = None
 
     def __init__(self) -> None:
         self.answer: asyncio.Future[Whole] = asyncio.get_running_loop().create_future()

@@ -22,7 +22,8 @@ class Meter:
     """When the first attempt's request was made."""
     _first_byte: float | None = None
     _first: float | None = None
-    _last: float | None = None
+    last: float = 0.0
+    """When content left for the last time; of no meaning before any has."""
     _first_seen: float | None = None
 
     def __init__(self, call: Call) -> None:
@@ -54,18 +55,18 @@ class Meter:
         two of them."""
         now = perf_counter()
         self.pieces += events
-        if self._last is None:
+        if self._first is None:
             self._first = now
         else:
-            gap(now - self._last)
+            gap(now - self.last)
         while events > 1:
             gap(0.0)
             events -= 1
-        self._last = now
+        self.last = now
 
     def whole_left(self) -> None:
         """An unstreamed answer was handed over: its first token left with its last."""
-        self._first = self._last = self._first_byte = perf_counter()
+        self._first = self.last = self._first_byte = perf_counter()
 
     def answer(self, outcome: str, ended: float, *, client_fault: bool = False) -> Answer:
         usage, overhead = self.usage, None
@@ -77,5 +78,6 @@ class Meter:
             outcome=outcome, client_fault=client_fault, stream=self.call.stream, tenant=self.call.tenant,
             received=self.call.received, dispatched=self.dispatched, ended=ended,
             first_byte=self._first_byte, first_token=self._first if outcome == OK or self.call.stream else None,
-            last_token=self._last, input_tokens=usage.input, output_tokens=usage.output, overhead=overhead,
+            last_token=None if self._first is None else self.last, input_tokens=usage.input,
+            output_tokens=usage.output, overhead=overhead,
         )  # fmt: skip

@@ -6,7 +6,6 @@ usage added up. See docs/decisions for what "added up" means.
 """
 
 from dataclasses import dataclass
-from io import StringIO
 from typing import Any
 
 import msgspec
@@ -32,11 +31,13 @@ _RESERVES = (("max_tokens", 1), ("max_completion_tokens", 1), ("min_tokens", 0))
 class Transcript:
     """What of one stream has reached the client: all that is needed to continue it."""
 
-    __slots__ = ("_first", "_left", "_text", "chunks", "finished", "plain")
+    __slots__ = ("_first", "chunks", "finished", "longest", "plain", "said")
 
     def __init__(self, longest: int) -> None:
-        """`longest`: characters that are remembered."""
-        self._text, self._left = StringIO(), longest
+        """`longest`: bytes that are remembered."""
+        self.longest = longest
+        self.said = bytearray()
+        """The text, in UTF-8."""
         self._first = b""
         self.plain = True
         """There was text and nothing else, and all of it is remembered."""
@@ -50,20 +51,18 @@ class Transcript:
         if not self._first:
             self._first = data
         if reading.content and self.plain:
-            text = reading.text
             self.chunks += 1
-            if text is None or len(text) > self._left:
-                self.plain = False
-                self._text = StringIO()
+            text = None if reading.text is None else reading.text.encode()
+            if text is None or len(self.said) + len(text) > self.longest:
+                self.plain, self.said = False, bytearray()
             else:
-                self._left -= len(text)
-                self._text.write(text)
+                self.said += text
         if reading.finished:
             self.finished = True
 
     @property
     def text(self) -> str:
-        return self._text.getvalue()
+        return self.said.decode()
 
     def identity(self) -> Fields:
         """What every chunk of one answer has in common."""

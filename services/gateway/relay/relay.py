@@ -15,8 +15,9 @@ from services.gateway.relay.bodies import for_model
 from services.gateway.relay.books import Ended
 from services.gateway.relay.call import Call
 from services.gateway.relay.context import RelayContext
-from services.gateway.relay.dialects import Reading, explains
+from services.gateway.relay.dialects import NOTHING, Reading, explains
 from services.gateway.relay.keepalive import COMMENT
+from services.gateway.relay.lane import Lane
 from services.gateway.relay.meter import Meter
 from services.gateway.relay.mover import Mover, can_move
 from services.gateway.relay.refusal import late_refusal, upstream_error
@@ -36,6 +37,11 @@ PASSED_ON = frozenset({b"content-type", b"retry-after", b"content-encoding"})
 
 class Carrier(Protocol):
     """The client's side of a call. It calls `Relay.resume` whenever all that it was given has been taken."""
+
+    @property
+    def chunks(self) -> Callable[[bytes], object] | None:
+        """Takes what follows in HTTP/1.1's chunked coding, size lines included; None where the client's side is not
+        written so."""
 
     @property
     def flushed(self) -> bool:
@@ -79,6 +85,7 @@ class Relay:
     _headers: Headers
     _parts: list[bytes]
     _splitter: EventSplitter
+    _lane: Lane | None = None
     _content_gap: Callable[[float], None]
 
     def __init__(self, call: Call, carrier: Carrier, context: RelayContext, closed: Callable[["Relay"], None]) -> None:
@@ -253,7 +260,7 @@ class Relay:
 
     def _expect_events(self) -> None:
         self._splitter = EventSplitter(self._context.max_event)
-        self._content_gap, self._speaking = self._instruments().content_gap, False
+        self._content_gap, self._speaking, self._lane = self._instruments().content_gap, False, None
         if not self.committed:
             movable = can_move(self._call, self._dispatch, self._context)
             self._mover = Mover(self._call, self._dispatch, self._context, self._body()) if movable else None
@@ -278,26 +285,46 @@ class Relay:
         if reading.plain and self._speaking:  # most events: some more text
             self._carrier.write(data)
             self._meter.content_left(self._content_gap, 1)
+            self._shorten(line, reading)
         elif not (reading.usage_only and self._call.hide_usage):
             self._pass_on(data, reading.content)
 
+    def _shorten(self, line: bytes, reading: Reading) -> None:
+        """Some more text, with which the piece ended: what follows is most likely alike, and may take the short way."""
+        exchange, write, mover = self._dispatch.exchange, self._carrier.chunks, self._mover
+        if exchange is None or write is None or not reading.text:
+            return
+        if self._lane is None:
+            transcript = None if mover is None else mover.transcript
+            lane = Lane(exchange, write, self._meter, self._content_gap, transcript)
+            if not lane.learn(self._call.dialect, line, reading.text):
+                return
+            self._lane = lane
+        exchange.lane = self._lane.take
+
     def _pass_pieces(self, data: bytes) -> None:
+        if self._dispatch.exchange is not None:
+            self._dispatch.exchange.lane = None
         try:
             events = self._splitter.feed(data)
         except EventTooLargeError:
             self.abort(UpstreamError("the engine sent an event larger than allowed"))
             return
         content, kept = 0, []
+        line, reading = b"", NOTHING
         for came in events:
             event = came if self._mover is None else self._mover.event(came)
             if event is None:
                 continue
-            reading = self._read(payload(event))
+            line = payload(event)
+            reading = self._read(line)
             content += reading.content
             if not (reading.usage_only and self._call.hide_usage):
                 kept.append(event)
         if kept:
             self._pass_on(b"".join(kept), content)
+        if reading.plain and not self._splitter.rest and not (self._mover is not None and self._mover.moved):
+            self._shorten(line, reading)
 
     def _read(self, data: bytes) -> Reading:
         """What an event's data means, with the books kept."""

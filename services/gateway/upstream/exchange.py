@@ -11,6 +11,7 @@ point, and nothing after `cancel`.
 
 import asyncio
 from collections.abc import Callable
+from time import perf_counter
 from typing import Protocol
 
 from services.common.errors import FirstTokenTimeout, IdleTimeout, UpstreamError, UpstreamTimeout
@@ -41,6 +42,9 @@ class Exchange:
         self.limits = limits
         self.touched = False
         self.paused = False
+        self.lane: Callable[[bytes], bool] | None = None
+        """Takes what comes next, framing included, or says that it does not: asked first for data that begins a chunk.
+        To be set or unset as each piece is delivered."""
         self.refused = False
         """The endpoint took no connection: it never saw the request."""
         self._sink: Sink | None = sink
@@ -49,11 +53,11 @@ class Exchange:
         self._connecting: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
         self._began = False
-        self._started = self._heard = 0.0
+        self._started = self.heard = 0.0
 
     def start(self) -> None:
         self.endpoint.in_flight += 1
-        self._started = self._heard = self._loop.time()
+        self._started = self.heard = perf_counter()
         if self.endpoint.idle:
             self._connection = self.endpoint.idle.pop()
             self._connection.carry(self)
@@ -86,12 +90,12 @@ class Exchange:
     # from the connection
 
     def on_head(self, status: int, headers: Headers) -> None:
-        self._heard = self._loop.time()
+        self.heard = perf_counter()
         if self._sink is not None:
             self._sink.on_head(status, headers)
 
     def on_data(self, data: bytes) -> None:
-        self._heard = self._loop.time()
+        self.heard = perf_counter()
         if self._deliver is not None:
             self._deliver(data)
 
@@ -142,7 +146,7 @@ class Exchange:
     def resume(self) -> None:
         if self.paused and self._connection is not None:
             self.paused = False
-            self._heard = self._loop.time()
+            self.heard = perf_counter()
             self._connection.transport.resume_reading()
 
     def cancel(self) -> None:
@@ -160,15 +164,15 @@ class Exchange:
         sink, self._sink = self._sink, None
         if sink is not None:
             self.endpoint.in_flight -= 1
-            self._connection = self._deliver = None
+            self._connection = self._deliver = self.lane = None
         return sink
 
     # deadlines
 
     def check(self) -> None:
         """Ends the exchange where it is too late; its connection asks now and then."""
-        limits, now = self.limits, self._loop.time()
-        silent = self._heard + limits.idle if self._began else self._started + limits.first_byte
+        limits, now = self.limits, perf_counter()
+        silent = self.heard + limits.idle if self._began else self._started + limits.first_byte
         if now >= self._started + limits.total:
             self._give_up(UpstreamTimeout(f"{self._where} did not complete its answer within {limits.total:g} s"))
         elif now < silent or self.paused:

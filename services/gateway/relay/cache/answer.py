@@ -41,6 +41,8 @@ def decode(value: bytes) -> Kept | None:
 class Recording:
     """Passes an answer on to its client and remembers its bytes, up to `most` of them."""
 
+    chunks = None
+
     def __init__(self, carrier: Carrier, most: int) -> None:
         self._carrier, self._left = carrier, most
         self._parts: list[bytes] = []

@@ -25,6 +25,13 @@ def test_three_times_the_capacity_is_shed_from_below() -> None:
 
 def test_what_one_tenant_does_not_ask_for_goes_to_the_others() -> None:
     weights = {"a": 1, "b": 2, "c": 4}
-    assert fair_shares(70, dict.fromkeys(weights, 100.0), weights) == {"a": 10, "b": 20, "c": 40}
-    assert fair_shares(70, {"a": 100.0, "b": 100.0, "c": 10.0}, weights) == {"a": 20, "b": 40, "c": 10}
-    assert fair_shares(70, dict.fromkeys(weights, 5.0), weights) == dict.fromkeys(weights, 5.0)
+    assert fair_shares(70, dict.fromkeys(weights, 100.0), weights) == pytest.approx({"a": 10, "b": 20, "c": 40})
+    assert fair_shares(70, {"a": 100.0, "b": 100.0, "c": 10.0}, weights) == pytest.approx({"a": 20, "b": 40, "c": 10})
+    assert fair_shares(70, dict.fromkeys(weights, 5.0), weights) == pytest.approx(dict.fromkeys(weights, 5.0))
+
+
+def test_what_a_tenant_had_in_more_urgent_classes_counts_towards_its_share() -> None:
+    weights = {"a": 1, "b": 2, "c": 4}
+    asked = dict.fromkeys(weights, 100.0)
+    assert fair_shares(10, asked, weights, had=dict.fromkeys(weights, 10.0)) == pytest.approx({"a": 0, "b": 0, "c": 10})
+    assert fair_shares(25, asked, weights, had=dict.fromkeys(weights, 10.0)) == pytest.approx({"a": 0, "b": 5, "c": 20})

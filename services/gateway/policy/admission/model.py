@@ -13,8 +13,8 @@ from services.gateway.metrics import Metrics
 from services.gateway.policy.admission.activation import Activation
 from services.gateway.policy.admission.clock import Clock
 from services.gateway.policy.admission.fairshare import Flow
-from services.gateway.policy.admission.queue import CLASSES, RANKS, Queue
-from services.gateway.policy.admission.rates import Service, Turns
+from services.gateway.policy.admission.queue import CLASSES, RANKS, RESERVED, Queue
+from services.gateway.policy.admission.rates import Arrivals, Service, Turns
 from services.gateway.policy.admission.ticket import Ticket, identity
 from services.gateway.relay.admission import Applicant, Place
 from services.gateway.relay.call import Call
@@ -22,12 +22,10 @@ from services.gateway.routing.fleet import ModelPool
 
 RECOUNT = 0.25
 """Seconds for which the number of healthy endpoints is taken as known."""
-STARVED = 0.05
-"""A class that gets less than this share of the model is told to return when the others may be done."""
 STARVED_RETURN = 60.0
-"""Seconds until then."""
+"""Seconds after which a more urgent load may be over, for a class that it leaves nothing."""
 PACE = 0.9
-"""Of what a class gets, the share that is promised to those told to return."""
+"""Of the turns that a class gets, the share that is promised to those told to return."""
 
 
 class ModelAdmission:
@@ -41,6 +39,7 @@ class ModelAdmission:
         now = clock.now()
         self._service = Service(now)
         self._turns = Turns(len(CLASSES))
+        self._arrivals = Arrivals(len(CLASSES))
         self._queue = Queue()
         self._activation = Activation()
         self._depth = [metrics.queue_depth.labels(pool.name, priority) for priority in CLASSES]
@@ -105,9 +104,9 @@ class ModelAdmission:
         now = self._now()
         if now - self._counted > RECOUNT:
             self._count(now)
-        if self._queue.length < self._bound or self._service.running < self._limit:
+        if self._queue.newcomers < self._bound or self._service.running < self._limit:
             return True
-        return self._queue.rival(self._flow(call), now) is not None
+        return self._queue.rival(self._flow(call)) is not None
 
     def room(self) -> float:
         """Requests that may wait; a further one is refused."""
@@ -122,7 +121,7 @@ class ModelAdmission:
         self._remove(ticket)
 
     def vacate(self, ticket: Ticket) -> None:
-        ticket.flow.debt += self._now() - ticket.began - ticket.charged
+        ticket.flow.tenant.debt += self._now() - ticket.began - ticket.charged
         self.leave()
 
     # the queue
@@ -153,14 +152,16 @@ class ModelAdmission:
     def _wait(self, call: Call, applicant: Applicant, now: float, since: float | None = None) -> Ticket:
         """`since`: when it began to wait, if not now."""
         flow, key = self._flow(call), identity(call)
-        came = flow.returns.redeem(key, now) if since is None else since
-        ticket = Ticket(self, applicant, flow, key, now if came is None else came)
-        ticket.since, ticket.patience = now if since is None else since, self._patience
+        self._arrivals.came(flow.rank, now)
+        ticket = Ticket(self, applicant, flow, key, now if since is None else since)
+        ticket.patience = self._patience
+        if since is None:
+            self._recall(ticket, now)
         if self._limit:
             self._check_hope(call, ticket, now)
         elif self._on_demand is not None:
             self._activation.want(now, self._on_demand.timeout)
-        if self._queue.length >= self._bound:
+        if not ticket.promised and self._queue.newcomers >= self._bound:
             self._make_room(ticket)
         self._queue.push(ticket)
         self._depth[flow.rank].value += 1
@@ -176,6 +177,14 @@ class ModelAdmission:
         assert self._settings is not None
         return self._settings.patience
 
+    def _recall(self, ticket: Ticket, now: float) -> None:
+        """Who comes back as told has its old place in line, and room of its own; in each class there is as much of it
+        as for newcomers."""
+        promise = ticket.promise = ticket.flow.returns.redeem(ticket.key, now)
+        if promise is not None:
+            ticket.came = promise.came
+            ticket.promised = promise.reserved or self._queue.promised(ticket.flow.rank) < self._bound
+
     def _flow(self, call: Call) -> Flow:
         rank = RANKS[call.priority or call.pool.role.priority]
         return self._queue.flow(rank, call.tenant, call.weight)
@@ -185,16 +194,16 @@ class ModelAdmission:
         if not self._service.known:
             return
         took = self._service.seconds(now)
-        wait = (self._queue.ahead(ticket.flow) + 1) * took / self._limit
+        wait = (self._queue.ahead(ticket.flow, took) + 1) * took / self._limit
         if call.due is not None and now + wait + took > call.due:
             self._count_shed(ticket, "deadline")
             raise DeadlineExceeded(f"the deadline is too near: about {wait:.1f} s of waiting and {took:.1f} s of work")
-        if wait > ticket.patience:
+        if wait > ticket.patience and not ticket.promised:
             raise self._refusal(ticket, "patience", "too many requests wait before this one")
 
     def _make_room(self, ticket: Ticket) -> None:
         """Raises Saturated."""
-        rival = self._queue.rival(ticket.flow, ticket.came)
+        rival = self._queue.rival(ticket.flow)
         if rival is None:
             raise self._refusal(ticket, "full", "as many requests wait as may")
         self._remove(rival)
@@ -216,9 +225,12 @@ class ModelAdmission:
         queue, service = self._queue, self._service
         while queue.length and service.running < self._limit:
             charged = service.seconds(now)
-            ticket = queue.pop(charged)
-            self._depth[ticket.flow.rank].value -= 1
-            self._turns.taken(ticket.flow.rank)
+            ticket, in_order = queue.pop(charged)
+            rank = ticket.flow.rank
+            self._depth[rank].value -= 1
+            if in_order:
+                self._turns.taken(rank)
+                ticket.flow.tenant.parts[rank].taken(self._turns.number)
             service.begin(now)
             ticket.dispatch(now, charged)
             self._clock.soon(ticket.go)
@@ -250,12 +262,21 @@ class ModelAdmission:
     def _return(self, ticket: Ticket) -> int:
         """Seconds after which it will be taken, as far as the last seconds tell."""
         now, flow = self._now(), ticket.flow
-        rate = (self._limit or self._room(1)) / self._service.seconds(now)
-        left, earliest = 1.0 - self._turns.above(flow.rank), now
+        told = 0 if ticket.promise is None else ticket.promise.after
+        start = now
         if self._on_demand is not None and not self._limit:
-            earliest += self._activation.left(now, self._on_demand.timeout)
-        if left < STARVED:
-            left, earliest = 1.0 / len(CLASSES), earliest + STARVED_RETURN
-        pace = PACE * left * rate * self._queue.share(flow, now)
-        # That nobody leaves within twice the mean time between two is rare enough.
-        return flow.returns.promise(ticket.key, ticket.came, now, earliest + 2 / (left * rate), pace)
+            start += self._activation.left(now, self._on_demand.timeout)
+        rate = PACE * (self._limit or self._room(1)) / self._service.seconds(now)
+        left = 1.0 - max(self._turns.above(flow.rank), self._arrivals.above(flow.rank, now) / rate)
+        share, by_weight = self._queue.shares(flow, self._turns.number, left, now)
+        pace, reserved = left * share * rate, by_weight * rate / (RESERVED * (len(CLASSES) - 1))
+        if pace > reserved:
+            # That nobody leaves within twice the mean time between two is rare enough.
+            earliest = start + max(2 / (left * rate), 2 * told)
+        else:
+            if self._limit and not told:
+                after = flow.returns.reserve(ticket.key, ticket.came, now, reserved, STARVED_RETURN)
+                if after is not None:
+                    return after
+            earliest, pace = start + max(STARVED_RETURN, 2 * told), by_weight * rate / len(CLASSES)
+        return flow.returns.promise(ticket.key, ticket.came, now, earliest, pace)

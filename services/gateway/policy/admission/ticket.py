@@ -6,6 +6,7 @@ from typing import Protocol
 from services.common.errors import NaruError
 from services.gateway.policy.admission.clock import Timer
 from services.gateway.policy.admission.fairshare import Flow
+from services.gateway.policy.admission.returns import Promise
 from services.gateway.relay.admission import Applicant
 from services.gateway.relay.call import Call
 
@@ -27,7 +28,8 @@ class Ticket:
     """`came`: when the request came, or first came where it was refused then and told to return."""
 
     __slots__ = (
-        "_applicant", "_keeper", "_leave", "began", "came", "charged", "flow", "key", "patience", "since", "timer",
+        "_applicant", "_keeper", "_leave", "began", "came", "charged", "flow", "key", "patience", "promise", "promised",
+        "since", "timer",
     )  # fmt: skip
 
     running = False
@@ -35,6 +37,10 @@ class Ticket:
     def __init__(self, keeper: Keeper, applicant: Applicant, flow: Flow, key: int, came: float) -> None:
         self._keeper, self._applicant = keeper, applicant
         self.flow, self.key, self.came = flow, key, came
+        self.promise: Promise | None = None
+        """What it was told, and kept to."""
+        self.promised = False
+        """It has room of its own for that."""
         self.timer: Timer | None = None
         self.began = self.charged = 0.0
         self.since = came

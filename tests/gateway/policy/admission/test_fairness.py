@@ -1,17 +1,21 @@
 """Tenants of one class: who is next, and who is dropped."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.common.errors import Saturated
+from services.gateway.registry import Priority
 from tests.gateway.policy.admission.simulated import Model, Request
 
+URGENT, LATER, *_ = Priority
 
-def backlogged(model: Model, tenant: str, seconds: float, deep: int) -> None:
+
+def backlogged(model: Model, tenant: str, seconds: float, deep: int, priority: Priority | None = None) -> None:
     """A tenant that always has so many requests at the model, running or waiting."""
 
     def send() -> None:
-        model.send(seconds, tenant=tenant, told=again, done=again)
+        model.send(seconds, priority, tenant, told=again, done=again)
 
     def again(_: Request) -> None:
         model.clock.later(0.001, send)
@@ -69,6 +73,32 @@ def test_a_tenant_that_asked_for_nothing_has_saved_up_nothing() -> None:
     assert 7 <= sum(request.started is not None for request in late) <= 8  # every second turn, not eight in a row
     started = sorted(request.started or 0.0 for request in late)
     assert started[3] - started[0] >= 5.0
+
+
+def test_what_a_tenant_gets_in_a_more_urgent_class_counts() -> None:
+    model = Model({"concurrency": 4, "queue": 64, "patience": 1000})
+
+    def urgent() -> None:  # three of the four requests that are served each second
+        model.send(1.0, URGENT, "urgent")
+        model.clock.later(1 / 3, urgent)
+
+    urgent()
+    for tenant in ("urgent", "later"):
+        backlogged(model, tenant, 1.0, 8, LATER)
+    model.clock.run(200.0)
+    assert model.served["urgent"] == pytest.approx(600, rel=0.05)
+    assert model.served["later"] == pytest.approx(200, rel=0.05)
+
+
+def test_a_tenant_that_was_far_ahead_is_shut_out_only_for_a_while() -> None:
+    model = Model({"concurrency": 4, "queue": 64, "patience": 1000})
+    ahead = [model.send(1000.0, URGENT, "ahead") for _ in range(3)]
+    backlogged(model, "later", 1.0, 8, LATER)
+    model.clock.run(1000.0)
+    assert all(request.ended for request in ahead)
+    late = [model.send(1.0, LATER, "ahead") for _ in range(8)]
+    model.clock.run(1100.0)
+    assert all(request.ended for request in late)
 
 
 def test_work_is_not_kept_from_one_tenant_for_another_that_is_away() -> None:

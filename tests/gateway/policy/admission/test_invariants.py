@@ -4,6 +4,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from services.gateway.policy.admission.queue import RESERVED
 from services.gateway.registry import Priority
 from tests.gateway.policy.admission.simulated import Model, Request
 
@@ -19,6 +20,7 @@ class Admitting(RuleBasedStateMachine):
         limits = {"per_endpoint": PER_ENDPOINT, "queue": QUEUE, "patience": PATIENCE}
         self.model = Model(limits, {"a": 1.0, "b": 3.0}, endpoints=ENDPOINTS)
         self.requests: list[Request] = []
+        self.returned: list[Request] = []
 
     @property
     def waiting(self) -> list[Request]:
@@ -36,7 +38,8 @@ class Admitting(RuleBasedStateMachine):
     @rule(data=st.data())
     def come_again(self, data: st.DataObject) -> None:
         refused = data.draw(st.sampled_from([one for one in self.requests if one.error]))
-        self.requests.append(self.model.send(1.0, refused.call.priority, refused.call.tenant, again=refused))
+        self.returned.append(self.model.send(1.0, refused.call.priority, refused.call.tenant, again=refused))
+        self.requests.append(self.returned[-1])
 
     @precondition(lambda self: self.waiting or self.model.running)
     @rule(data=st.data())
@@ -56,7 +59,8 @@ class Admitting(RuleBasedStateMachine):
     def no_more_run_or_wait_than_may(self) -> None:
         self.model.clock.run(self.model.clock.time)  # what was put off until now
         assert self.model.most <= PER_ENDPOINT * ENDPOINTS
-        assert len(self.waiting) <= QUEUE
+        assert len(self.waiting) <= (1 + len(Priority)) * QUEUE
+        assert sum(one not in self.returned for one in self.waiting) <= QUEUE
         assert self.model.depth() == len(self.waiting)
 
     @invariant()
@@ -66,10 +70,12 @@ class Admitting(RuleBasedStateMachine):
             assert max(self.model.clock.time - one.sent for one in self.waiting) <= PATIENCE
 
     @invariant()
-    def nobody_is_overtaken_by_a_less_urgent_request(self) -> None:
+    def less_urgent_requests_overtake_only_as_they_were_promised(self) -> None:
         for one in self.waiting:
-            overtakers = [o for o in self.requests if o.started is not None and o.started > one.sent]
-            assert all(RANK[o.call.priority or Priority.CORE_REACTIVE] <= self._rank(one) for o in overtakers)
+            after = [o for o in self.requests if o.started is not None and o.started > one.sent]
+            overtakers = [o for o in after if self._rank(o) > self._rank(one)]
+            assert all(o in self.returned for o in overtakers)
+            assert len(overtakers) <= 1 + len(after) / RESERVED
 
     @staticmethod
     def _rank(one: Request) -> int:

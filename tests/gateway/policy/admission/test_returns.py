@@ -95,11 +95,29 @@ def test_a_tenant_that_never_returned_takes_nothing_from_another() -> None:
 
 def test_a_class_that_gets_no_turn_is_told_to_return_when_the_others_may_be_done() -> None:
     model = taught(0.5, queue=4)
-    for _ in range(400):
+    under_urgent_load(model, 100.0)
+    first, second = told(model.send(0.5, LATER)), told(model.send(0.5, LATER))
+    assert first < 60 <= second  # a turn was set aside for the first
+
+
+def test_who_comes_back_to_a_turn_that_was_set_aside_has_it() -> None:
+    model = taught(0.5, queue=4)
+    under_urgent_load(model, 100.0)
+    refused = model.send(0.5, LATER)
+    under_urgent_load(model, told(refused))
+    again = model.send(0.5, LATER, again=refused)
+    under_urgent_load(model, 15.0)  # until one turn of 25 comes up
+    assert again.ended is not None
+
+
+def under_urgent_load(model: Model, seconds: float) -> None:
+    """Twice what the model can serve."""
+    until = model.clock.time + seconds
+    while model.clock.time < until:
         model.send(0.5, URGENT)
         model.clock.run(model.clock.time + 0.25)
-    model.send(0.5, URGENT)
-    assert told(model.send(0.5, LATER)) >= 60
+    for _ in range(2):
+        model.send(0.5, URGENT)
 
 
 def test_what_would_have_to_wait_too_long_is_promised_nothing() -> None:
@@ -107,6 +125,15 @@ def test_what_would_have_to_wait_too_long_is_promised_nothing() -> None:
     said = [returns.promise(key, 0.0, 0.0, 0.0, 0.1) for key in range(100)]
     assert max(said) == LONGEST
     assert not returns.redeem(99, LONGEST + 1.0)
+
+
+def test_turns_that_are_set_aside_are_promised_one_after_the_other() -> None:
+    returns = Returns()
+    said = [returns.reserve(key, 0.0, 0.0, pace=0.1, within=45.0) for key in range(6)]
+    assert said == [10, 20, 30, 40, None, None]
+    promise = returns.redeem(2, 31.0)
+    assert promise is not None
+    assert promise.reserved
 
 
 def test_promises_are_forgotten() -> None:

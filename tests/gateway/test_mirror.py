@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+from services.gateway.policy.keyfile import Key, digest
 from tests.support.engine import Received, Wire, delta, engine, hello
 from tests.support.gateway import Running, running
 
@@ -102,3 +103,31 @@ async def test_what_becomes_of_a_copy_is_told_apart(tmp_path: Path) -> None:
                 await asyncio.sleep(0.01)
         await ask(gateway)
         await until_mirrored(gateway, "no_healthy_endpoint", 1)
+
+
+async def test_what_a_limit_refuses_is_not_copied(tmp_path: Path) -> None:
+    key = Key(name="a", tenant="shop", sha256=digest("sk-a"), requests_per_minute=1)
+    async with (
+        engine() as one, engine() as shadow,
+        running(registry(one.url, shadow.url), tmp_path, keys=[key]) as gateway,
+    ):  # fmt: skip
+        for status in (200, 429):
+            headers = {"authorization": "Bearer sk-a"}
+            answer = await gateway.http.post("/v1/chat/completions", json=ASK, headers=headers)
+            assert answer.status_code == status
+        assert await ask(gateway) == "v1"  # by another key
+        await until_mirrored(gateway, "ok", 2)
+        assert (len(one.received), len(shadow.received)) == (2, 2)
+
+
+async def test_what_is_answered_from_the_cache_is_not_copied(tmp_path: Path) -> None:
+    async with engine() as one, engine() as shadow:
+        cached = registry(one.url, shadow.url)
+        cached["models"]["m"]["cache"] = {"ttl": "60s"}
+        async with running(cached, tmp_path) as gateway:
+            for result in ("miss", "hit", "bypass"):
+                seed = {} if result == "bypass" else {"seed": 7}
+                answer = await gateway.http.post("/v1/chat/completions", json=ASK | {"temperature": 0, **seed})
+                assert answer.headers["x-naru-cache"] == result
+            await until_mirrored(gateway, "ok", 2)
+            assert (len(one.received), len(shadow.received)) == (2, 2)

@@ -12,8 +12,7 @@ from services.gateway.relay.cached import CachedRelay
 from services.gateway.relay.call import Call
 from services.gateway.relay.context import RelayContext
 from services.gateway.relay.dialects import Dialect
-from services.gateway.relay.gather import Gathered, Whole
-from services.gateway.relay.mirror import Mirror
+from services.gateway.relay.mirror import Mirror, MirroredCachedRelay, MirroredRelay
 from services.gateway.relay.relay import Carrier, Relay
 from services.gateway.routing.fleet import ModelPool
 from services.gateway.routing.hints import ANYWHERE, Hints
@@ -97,30 +96,25 @@ class Door:
 
     def open(self, call: Call, carrier: Carrier) -> Relay:
         """The call's relay, which drain waits for from now on; whoever owns the carrier then calls `begin`."""
-        cached = call.pool.entry.cache is not None
-        if call.fallbacks and not cached:
+        if call.fallbacks and call.pool.entry.cache is None:
             call = self._context.admission.placed(call)
-        kind = CachedRelay if cached else Relay
+        kind = _kind(call.pool)
         if call.due is None:
             relay = kind(call, carrier, self._context, self._drain.leave)
         else:
             deadline = Deadline(call.due, self._drain.leave)
             relay = kind(call, carrier, self._context, deadline.closed)
             deadline.watch(relay)
+        if call.pool.shadows and isinstance(relay, MirroredRelay):
+            relay.mirror = self._mirror
         self._drain.enter(relay)
-        if call.pool.shadows:
-            self._mirror.copy(call)
         return relay
 
-    async def ask(self, call: Call) -> Whole:
-        """A call's whole answer. Raises NaruError; to cancel the waiting stops the engine."""
-        gathered = Gathered()
-        relay = self.open(call, gathered)
-        relay.begin()
-        try:
-            return await gathered.answer
-        finally:
-            relay.leave()
+
+def _kind(pool: ModelPool) -> type[Relay]:
+    if pool.shadows:
+        return MirroredRelay if pool.entry.cache is None else MirroredCachedRelay
+    return Relay if pool.entry.cache is None else CachedRelay
 
 
 def sooner(one: float | None, other: float | None) -> float | None:

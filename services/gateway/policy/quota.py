@@ -10,7 +10,7 @@ from services.gateway.policy.usage.ledger import Ledger
 from services.gateway.policy.usage.spent import spent
 from services.gateway.policy.windows.headers import ratelimit_headers
 from services.gateway.policy.windows.limiter import Limiter, Standing
-from services.gateway.relay.account import Account, Applicant
+from services.gateway.relay.account import LIMIT_HEADER, Account, Applicant
 from services.gateway.relay.dialects import Usage
 from services.gateway.routing.fleet import ModelPool
 from services.gateway.upstream.request import Header
@@ -63,7 +63,7 @@ class Limited:
     @property
     def headers(self) -> Sequence[Header]:
         told = ratelimit_headers(self.scopes, self._standings)
-        return [*told, (b"x-naru-limit", self._which.encode())] if self._which else told
+        return [*told, (LIMIT_HEADER, self._which.encode())] if self._which else told
 
     def open(self, applicant: Applicant) -> None:
         self._applicant = applicant

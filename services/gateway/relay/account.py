@@ -9,6 +9,9 @@ from services.gateway.relay.dialects import Usage
 from services.gateway.routing.fleet import ModelPool
 from services.gateway.upstream.request import Header
 
+LIMIT_HEADER = b"x-naru-limit"
+"""Names the limit that refused a call."""
+
 
 class Applicant(Protocol):
     """Who asks: a relay."""

@@ -1,7 +1,8 @@
 """Mirrored traffic: a shadow version gets copies of requests; its answers are measured and dropped.
 
 A copy is nobody's request: no tenant is charged, no objective judged, and whatever becomes of it, the client's own
-request neither waits nor fails. It starts once that one is on its way, and only so many run at once.
+request neither waits nor fails. It starts once that one is on its way to an engine: what is refused, or answered from
+the cache, is not copied. Only so many run at once.
 """
 
 import asyncio
@@ -11,9 +12,10 @@ from time import perf_counter
 
 from services.common.errors import NoHealthyEndpoint, UpstreamError, UpstreamTruncated
 from services.gateway.metrics import OK
+from services.gateway.relay.cached import CachedRelay
 from services.gateway.relay.call import Call
 from services.gateway.relay.context import RelayContext
-from services.gateway.relay.relay import ENGINE_REFUSED
+from services.gateway.relay.relay import ENGINE_REFUSED, Relay
 from services.gateway.relay.sse import EventSplitter, EventTooLargeError, payload
 from services.gateway.upstream.endpoint import Endpoint
 from services.gateway.upstream.exchange import Exchange, Headers
@@ -62,6 +64,21 @@ class Mirror:
 
     def _count(self, call: Call, version: str, outcome: str) -> None:
         self._metrics.mirrored.labels(call.pool.name, version, outcome).inc()
+
+
+class MirroredRelay(Relay):
+    """Of a model that has shadow versions."""
+
+    mirror: Mirror
+
+    def proceed(self) -> None:
+        super().proceed()
+        if not self.over:
+            self.mirror.copy(self._call)
+
+
+class MirroredCachedRelay(MirroredRelay, CachedRelay):
+    """And a cache."""
 
 
 class _Copy:

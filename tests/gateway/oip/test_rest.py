@@ -3,15 +3,18 @@
 import asyncio
 import json
 import struct
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from services.gateway.api.oip.recommendation import MOST_USERS
+from services.gateway.policy.keyfile import Key, digest
+from tests.gateway.oip import models
 from tests.gateway.oip.conftest import Served
-from tests.support.engine import Received, Wire
-from tests.support.gateway import Running
+from tests.support.engine import Received, Wire, engine
+from tests.support.gateway import Running, running
 
 INFER = "/v2/models/sentiment/infer"
 RECOMMEND = "/v2/models/recommendation/infer"
@@ -368,3 +371,18 @@ async def test_a_client_that_leaves_stops_the_service(served: Served) -> None:
         await served.gateway.http.post(INFER, json={"inputs": [texts("good")]}, timeout=0.3)
     await asyncio.wait_for(served.v1.left.wait(), 5)
     await served.gateway.until_outcome("client_cancelled")
+
+
+async def test_an_answer_says_what_is_left_of_the_key_s_limits(tmp_path: Path) -> None:
+    key = Key(name="a", tenant="shop", sha256=digest("sk-a"), requests_per_minute=4)
+    headers = {"authorization": "Bearer sk-a"}
+    users = {"inputs": [tensor("user_id", "INT64", [3], [1, 2, 3])]}  # as many calls of the model
+    async with engine(models.recommendation) as made:
+        registry = models.registry(made.url, made.url, made.url, made.url)
+        async with running(registry, tmp_path, keys=[key]) as gateway:
+            answers = [await gateway.http.post(RECOMMEND, json=users, headers=headers) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 429]
+    assert [answer.headers["x-ratelimit-remaining-requests"] for answer in answers] == ["1", "0"]
+    assert answers[1].headers["x-naru-limit"] == "key/requests_per_minute"
+    assert "x-naru-limit" not in answers[0].headers
+    assert int(answers[1].headers["retry-after"]) >= 1

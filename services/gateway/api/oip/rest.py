@@ -9,12 +9,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from services.common.errors import ClientGone, InvalidRequest, NaruError
+from services.gateway.api.door import Door
 from services.gateway.api.errors import error_response
 from services.gateway.api.http_edge import HttpEdge
 from services.gateway.api.oip import rest_codec
 from services.gateway.api.oip.inference import Inference, Inferred, ModelMetadata, ServerMetadata
 from services.gateway.api.oip.signature import TensorSpec
 from services.gateway.api.routes import ApiRoute, path_parameters
+from services.gateway.relay.account import LIMIT_HEADER
+from services.gateway.relay.call import Call
+from services.gateway.relay.gather import Gathered, Whole
+from services.gateway.upstream.exchange import Headers
 
 PATHS = {
     "/v2/models/{model:path}/versions/{version:path}": "one version of a model", "/v2/models/{model:path}": "a model",
@@ -92,17 +97,41 @@ async def _infer(request: Request, edge: HttpEdge, inference: Inference) -> Resp
     # What the client accepts is said of this answer; the model's service is asked for JSON.
     passed = tuple(header for header in admitted.passed if header[0] != b"accept")
     ready = inference.prepare(msgspec.structs.replace(admitted, passed=passed), asked)
+    calls = _Calls(edge.door)
     try:
-        inferred = await _while_there(request, inference.infer(ready, edge.door.ask))
+        inferred = await _while_there(request, inference.infer(ready, calls.ask))
     except NaruError as error:  # its calls were counted and logged as they ended
-        return error_response(error, request.url.path)
+        refusal = error_response(error, request.url.path)
+        refusal.raw_headers.extend(calls.limits)
+        return refusal
     body, json_length = rest_codec.write(inferred, wishes)
     response = Response(body, media_type="application/json")
     if json_length is not None:
         response.headers["content-type"] = "application/octet-stream"
         response.headers[rest_codec.HEADER_LENGTH] = str(json_length)
-    response.raw_headers.extend(inferred.headers)
+    response.raw_headers.extend([*inferred.headers, *calls.limits])
     return response
+
+
+class _Calls:
+    """The calls of one request."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+        self.limits: Headers = []
+        """What is left of the caller's limits, by the call that a limit refused or else the last one."""
+
+    async def ask(self, call: Call) -> Whole:
+        """A call's whole answer. Raises NaruError; to cancel the waiting stops the engine."""
+        gathered = Gathered()
+        relay = self._door.open(call, gathered)
+        relay.begin()
+        try:
+            return await gathered.answer
+        finally:
+            relay.leave()
+            if not any(name == LIMIT_HEADER for name, _ in self.limits):
+                self.limits = list(call.account.headers)
 
 
 async def _while_there(request: Request, work: Coroutine[Any, Any, Inferred]) -> Inferred:

@@ -77,11 +77,18 @@ def registry(found: Addresses, services: Sequence[str]) -> dict[str, Any]:
     side = {"criticality": "complementary", "trigger": "reactive", "adaptation": "static"}
     slo = {"ttft": "500ms", "tpot": "100ms", "availability": 99.9}
 
+    # As many as vLLM computes at once, and as many waiting as it would hold itself: here they wait in order.
+    admission = {
+        "per_endpoint": llm.max_num_seqs, "queue": max(0, llm.max_requests - llm.max_num_seqs), "patience": "60s",
+    }  # fmt: skip
+
     def version(port: int) -> dict[str, Any]:
         return {"endpoints": [f"http://127.0.0.1:{port}"], "weight": 100}
 
     models = {
-        "llm": (llm.served_name, {"task": "chat", "versions": {"v1": version(llm.port)}, "role": core, "slo": slo}),
+        "llm": (llm.served_name, {
+            "task": "chat", "versions": {"v1": version(llm.port)}, "role": core, "slo": slo, "admission": admission,
+        }),
         "sentiment": (sentiment.model, {
             "task": "sentiment", "versions": {sentiment.version: version(sentiment.port)}, "role": side,
             "slo": {"availability": 99.9},

@@ -7,6 +7,7 @@ import os
 import secrets
 from collections import Counter
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -19,6 +20,11 @@ from services.gateway.registry import Priority
 Name = Annotated[str, StringConstraints(pattern=r"^[\w.@:-]+$", max_length=64)]
 """Of a key or a tenant; it stands in metrics, logs and paths. (`{1,64}` in the pattern would take 4 MiB of memory.)"""
 Amount = Annotated[int, Field(ge=1)]
+
+HEAD = """\
+# Keys of Naru's gateway. `naru keys` and the admin API write this file anew: comments above the first entry stay,
+# others are lost. What an entry may say: docs/reference.md, API keys.
+"""
 
 
 class KeyFileError(ValueError):
@@ -139,14 +145,23 @@ def _changing(path: Path) -> Iterator[KeyFile]:
 
 
 def write_keys(path: Path, file: KeyFile) -> None:
-    """Replace the file at once: whoever reads it sees the old or the new one, whole."""
+    """Replace the file at once: whoever reads it sees the old or the new one, whole. Of its comments, those at its
+    head stay."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    head = _head(path) if path.exists() else HEAD
     data: dict[str, Any] = file.model_dump(mode="json", exclude_defaults=True)
     data.setdefault("keys", [])
     scratch = path.with_name(f".{path.name}.new")
     scratch.unlink(missing_ok=True)
     with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as opened:
+        opened.write(head)
         yaml.safe_dump(data, opened, sort_keys=False, allow_unicode=True)
         opened.flush()
         os.fsync(opened.fileno())
     scratch.replace(path)
+
+
+def _head(path: Path) -> str:
+    """The comments and empty lines above the first entry."""
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    return "".join(takewhile(lambda line: not line.strip() or line.startswith("#"), lines))

@@ -99,3 +99,12 @@ def test_of_changes_at_once_none_is_lost(path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda name: add_key(path, Key(name=name, tenant="t", sha256=digest(name))), names))
     assert sorted(key.name for key in load_keys(path).keys) == sorted(names)
+
+
+def test_the_comments_at_the_file_s_head_stay_as_it_is_written_anew(path: Path) -> None:
+    add_key(path, Key(name="a", tenant="t", sha256=DIGEST))
+    assert path.read_text().startswith("# Keys of Naru's gateway.")
+    head = "# Ask the platform team first.\n\n"
+    path.write_text(f"{head}keys:\n# the shop's\n- {{name: a, tenant: t, sha256: {DIGEST}}}\n")
+    assert remove_key(path, "a")
+    assert path.read_text() == f"{head}keys: []\n"

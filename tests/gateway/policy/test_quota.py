@@ -1,6 +1,7 @@
 """What a client of a limited key sees, and what it is charged, however its answer ends."""
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import httpx
 import pytest
 
 from services.gateway.policy.keyfile import Key, digest
+from tests.gateway.test_migration import PROMPT, TEXT, Writer, served, uninterrupted
 from tests.support.engine import Received, Wire, delta, engine, hello, usage
 from tests.support.gateway import Running, chat_registry, running
 
@@ -121,6 +123,38 @@ async def test_a_stream_whose_engine_dies_is_charged_and_given_back(tmp_path: Pa
             assert (await ask(gateway)).status_code == 200  # its end is an error event
         prompt = len(upstream.received[0].body) // 4
         assert await used(gateway) == (2, 2 * (prompt + 3), 2 * (prompt + 3))
+
+
+async def test_a_stream_that_migrates_is_charged_once_as_the_sum_its_client_sees(tmp_path: Path) -> None:
+    dying, well = Writer("a"), Writer("b")
+    dying.lives = 20
+    async with served(tmp_path, dying, well, keys=[key(tokens_per_day=1000)]) as gateway:
+        answer = await ask(gateway)
+        uninterrupted(answer.content)
+        assert await gateway.value("naru_migrations_total", outcome="continued") == 1
+        assert await used(gateway) == (1, PROMPT + len(TEXT), 0)
+        assert (await ask(gateway)).headers["x-ratelimit-remaining-tokens"] == str(1000 - PROMPT - len(TEXT))
+
+
+async def test_a_stream_that_migrates_and_is_left_is_charged_for_all_that_was_sent(tmp_path: Path) -> None:
+    dying, well = Writer("a"), Writer("b", pace=0.2)
+    dying.lives = 5
+    async with served(tmp_path, dying, well, keys=[key(tokens_per_day=1000)]) as gateway:
+        async with gateway.http.stream("POST", "/v1/chat/completions", json=STREAM, headers=HEADERS) as answer:
+            seen = ""
+            async for line in answer.aiter_lines():
+                if line:
+                    seen += json.loads(line.removeprefix("data: "))["choices"][0]["delta"].get("content", "")
+                if len(seen) == 7:  # two of the second engine's
+                    break
+        await gateway.until_outcome("client_cancelled")
+        assert await gateway.value("naru_migrations_total", outcome="continued") == 1
+        asked = {"stream_options": {"include_usage": True}, **STREAM}  # as the engine is asked
+        prompt = len(json.dumps(asked, separators=(",", ":"))) // 4
+        requests, tokens, estimated = await used(gateway)
+        assert requests == 1
+        assert tokens == estimated
+        assert prompt + 7 <= tokens <= prompt + 9  # what was under way as it left
 
 
 async def test_what_never_began_costs_nothing(tmp_path: Path) -> None:

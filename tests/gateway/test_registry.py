@@ -101,3 +101,35 @@ def test_a_core_task_model_that_users_wait_for_is_hedged(tmp_path: Path) -> None
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(RegistryError, match=r"nowhere\.yaml"):
         load(tmp_path / "nowhere.yaml")
+
+
+@pytest.mark.parametrize(
+    ("version", "named"),
+    [
+        ("{}", "give endpoints or service"),
+        ("{endpoints: []}", "give endpoints or service"),
+        ("{endpoints: ['http://a:1'], service: llm}", "give endpoints or service"),
+        ("{endpoints: ['http://a:1'], port: http}", "port and namespace are a service's"),
+        ("{endpoints: ['http://a:1'], namespace: a}", "port and namespace are a service's"),
+        ("{service: LLM}", "versions.v.service"),
+        ("{service: llm.models.svc}", "versions.v.service"),
+        ("{service: llm, port: 0}", "from 1 to 65535"),
+        ("{service: llm, port: '8000'}", "its name, such as http, or its number"),
+        ("{service: llm, port: true}", "from 1 to 65535"),
+        ("{service: llm, port: a-name-that-is-too-long}", "its name, such as http"),
+        ("{service: llm, namespace: A_b}", "versions.v.namespace"),
+    ],
+)
+def test_a_version_is_either_addresses_or_a_service(version: str, named: str, tmp_path: Path) -> None:
+    with pytest.raises(RegistryError, match=named):
+        load(written(tmp_path, f"models: {{m: {{task: chat, versions: {{v: {version}}}}}}}"))
+
+
+def test_a_version_of_a_service_has_a_port_by_name_unless_it_says_otherwise(tmp_path: Path) -> None:
+    versions = "{a: {service: x}, b: {service: y, port: 80}}"
+    text = f"models: {{m: {{task: sentiment, activation: {{timeout: 5m}}, versions: {versions}}}}}"
+    model = load(written(tmp_path, text)).models["m"]
+    assert [version.port for version in model.versions.values()] == ["http", 80]
+    assert model.activation is not None
+    assert (model.activation.timeout, model.activation.queue) == (300, 1000)
+    assert model.hedged  # it may have several pods

@@ -6,6 +6,7 @@ https://kubernetes.io/docs/reference/using-api/api-concepts/
 import asyncio
 import contextlib
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -77,6 +78,7 @@ class ApiServer:
     """Revision, namespace, type, object."""
     oldest: int = 0
     """Versions before this one are forgotten."""
+    tls: ssl.SSLContext | None = None
     server: asyncio.Server | None = None
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
@@ -84,7 +86,7 @@ class ApiServer:
 
     @property
     def url(self) -> str:
-        return f"http://{self.host}:{self.port}"
+        return f"{'https' if self.tls else 'http'}://{self.host}:{self.port}"
 
     @property
     def lists(self) -> list[Asked]:
@@ -99,6 +101,10 @@ class ApiServer:
     async def put(self, made: Slice, namespace: str = "default") -> None:
         key = (namespace, made["metadata"]["name"])
         await self._happen(namespace, "MODIFIED" if key in self.objects else "ADDED", made)
+
+    async def announce(self, service: str, *addresses: str) -> None:
+        """These are the Service's pods now, all ready."""
+        await self.put(endpoint_slice(service, *map(pod, addresses)))
 
     async def delete(self, name: str, namespace: str = "default") -> None:
         await self._happen(namespace, "DELETED", self.objects[namespace, name])
@@ -139,7 +145,7 @@ class ApiServer:
         self.cut()
 
     async def start(self) -> None:
-        self.server = await asyncio.start_server(self._serve, self.host, self.port)
+        self.server = await asyncio.start_server(self._serve, self.host, self.port, ssl=self.tls)
         self.port = self.server.sockets[0].getsockname()[1]
 
     async def _happen(self, namespace: str, kind: str, what: Slice) -> None:
@@ -205,6 +211,8 @@ class ApiServer:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(float(asked.query.get("timeoutSeconds", "3600"))):
                 await self._events(asked, version, wire)
+        while self._frozen:
+            await asyncio.sleep(0.01)
         await wire.last()
 
     async def _events(self, asked: Asked, version: int, wire: Wire) -> None:

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import aiohttp
 import msgspec
+from aiohttp.http import HttpProcessingError
 from kubernetes.aio.client import ApiClient, ApiException, Configuration, DiscoveryV1Api
 from kubernetes.aio.config import ConfigException, load_kube_config
+from yaml import YAMLError
 
 from services.gateway.settings import KubernetesSettings
 from services.gateway.upstream.discovery.faults import GONE, ClusterFault
@@ -59,8 +61,9 @@ class Session:
                     answer = await self._api.list_namespaced_endpoint_slice_without_preload_content(
                         self._namespace, limit=PAGE, _continue=following
                     )
-                    await _check(answer)
-                    page = _slices(await answer.read())
+                    with contextlib.closing(answer):
+                        await _check(answer)
+                        page = _slices(await answer.read())
                 found += page.items or ()
                 following = page.metadata.continue_
                 if not following:
@@ -77,10 +80,12 @@ class Session:
                     self._namespace, watch=True, resource_version=version, allow_watch_bookmarks=True,
                     timeout_seconds=seconds, _request_timeout=seconds + ANSWER,
                 )  # fmt: skip
-                await _check(answer)
-            while line := await answer.content.readline():
-                if not line.isspace():
-                    yield _read(line)
+            with contextlib.closing(answer):
+                async with asyncio.timeout(ANSWER):
+                    await _check(answer)
+                while line := await answer.content.readline():
+                    if not line.isspace():
+                        yield _read(line)
 
 
 def _read(line: bytes) -> tuple[str, RawSlice]:
@@ -99,7 +104,6 @@ async def _check(answer: aiohttp.ClientResponse) -> None:
     except msgspec.DecodeError:
         message = answer.reason or ""
     asked = answer.headers.get("retry-after", "")
-    answer.close()
     raise ClusterFault(
         str(answer.status), f"the API server answered {answer.status}: {message[:500]}",
         float(asked) if asked.isdigit() else 0.0,
@@ -115,7 +119,7 @@ def told_apart() -> Iterator[None]:
         raise ClusterFault("timeout", "the API server did not answer in time") from None
     except (ApiException, aiohttp.ClientError, OSError) as error:
         raise ClusterFault("network", f"{type(error).__name__}: {error}") from None
-    except ValueError as error:  # also a line longer than the client bears, and what msgspec can't read
+    except (ValueError, HttpProcessingError) as error:  # what msgspec can't read; a line longer than the client bears
         raise ClusterFault("garbage", f"the API server's answer makes no sense: {error}") from None
     except ConfigException as error:
         raise ClusterFault("configuration", str(error)) from None
@@ -138,15 +142,22 @@ class Cluster:
     async def _configuration(self) -> Configuration:
         settings = self._settings
         if settings.kubeconfig is not None:
-            made = Configuration()
-            await load_kube_config(str(settings.kubeconfig), settings.context, made, persist_config=False)
-            return made
+            return await _from_file(settings.kubeconfig, settings.context)
         token = _text(settings.token_file)
         authority = settings.ca_file if settings.ca_file.is_file() else None
         return Configuration(
             host=settings.server or _own_server(), ssl_ca_cert=None if authority is None else str(authority),
             api_key={"BearerToken": f"Bearer {token}"} if token else {},
         )  # fmt: skip
+
+
+async def _from_file(path: Path, context: str | None) -> Configuration:
+    made = Configuration()
+    try:
+        await load_kube_config(str(path), context, made, persist_config=False)
+    except (TypeError, KeyError, AttributeError, YAMLError) as error:  # it indexes what it has read as it comes
+        raise ConfigException(f"{path} is no kubeconfig: {error}") from None
+    return made
 
 
 def _text(path: Path) -> str:

@@ -124,7 +124,9 @@ class Request:
 class Model:
     """One model `m`, and the metrics of its admission."""
 
-    settings: Mapping[str, Any]
+    settings: Mapping[str, Any] | None
+    """Its `admission`."""
+    activation: Mapping[str, Any] | None = None
     weights: Mapping[str, float] = field(default_factory=dict)
     role: Mapping[str, str] = field(default_factory=dict)
     endpoints: int = 1
@@ -136,15 +138,26 @@ class Model:
 
     def __post_init__(self) -> None:
         urls = [f"http://127.0.0.1:{port}" for port in range(9000, 9000 + self.endpoints)]
-        model = {"task": "chat", "versions": {"v1": {"endpoints": urls}}, "role": self.role, "admission": self.settings}
+        model = {
+            "task": "chat", "versions": {"v1": {"endpoints": urls}}, "role": self.role, "admission": self.settings,
+            "activation": self.activation,
+        }  # fmt: skip
         self.metrics = Metrics(CollectorRegistry())
         builder = FleetBuilder(GatewaySection(registry=Path()), self.metrics, seeded(1), Static())
         self.fleet = builder.build(Registry.model_validate({"models": {"m": model}}))
-        for endpoint in self.fleet.endpoints():
-            endpoint.healthy = True
         self._numbers = count()
         self.admissions = Admissions(self.metrics, self.clock)
         self.admissions.use(self.fleet)
+        self.turn(healthy=True)
+
+    def turn(self, *, healthy: bool) -> None:
+        """All endpoints become so."""
+        for endpoint in self.fleet.endpoints():
+            endpoint.healthy = healthy
+            self.admissions.turned(endpoint)
+
+    def activating(self) -> bool:
+        return self.admissions.activating() == {("m",): 1.0}
 
     def send(
         self, seconds: float = 1.0, priority: Priority | None = None, tenant: str = "t", *,

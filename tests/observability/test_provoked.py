@@ -146,7 +146,7 @@ async def test_a_trouble_is_seen(tmp_path: Path, capsys: pytest.CaptureFixture[s
     began = time.monotonic()
     async with models() as made, redis_server(folders["redis"]) as redis:
         made.busy.script = endless
-        settings = {
+        settings: dict[str, Any] = {
             "redis": {"url": redis.url}, "resilience": {"eject_time": 0.5, "retry_floor": 1000},
             "grpc": {"tls": tls_files(folders["tls"], Authority(), mutual=False)}, "registry_poll": 0.2,
         }  # fmt: skip

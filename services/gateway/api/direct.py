@@ -14,11 +14,15 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from services.gateway.api.direct_call import DirectCall, Stamp, Surface
 from services.gateway.api.door import Door
 from services.gateway.api.errors import Failures
+from services.gateway.api.heading import read_heading
 from services.gateway.api.http_protocol import BoundedProtocol
 from services.gateway.api.operations import OPERATIONS
+from services.gateway.api.repeat import Repeat
 from services.gateway.api.tasks import SURFACES
 from services.gateway.settings import HttpSettings
 
+LESSONS = 3
+"""Heads of a connection that are kept in vain before none is: some clients write something new into each."""
 MAX_EARLY = 64 * 2**10
 """Bytes of a next request that are kept while an answer is under way; then the connection is not read."""
 
@@ -36,6 +40,13 @@ class DirectProtocol(BoundedProtocol):
     surfaces: ClassVar[Mapping[bytes, Surface]]
     _call: DirectCall | None = None
     """The call in progress: from its head to the last byte of its answer."""
+    _surface: Surface
+    _repeat: Repeat | None = None
+    """The last head, where the next one may be the same."""
+    _lessons = LESSONS
+    """How often a head may still be kept without being met again."""
+    _missing = 0
+    """Bytes of a body whose head was the last one's."""
     _early: tuple[bytes, ...] = ()
     """Segments that came while an answer was under way."""
     _timer: asyncio.TimerHandle | None = None
@@ -49,16 +60,61 @@ class DirectProtocol(BoundedProtocol):
         if self._early or (call is not None and call.complete):
             self._keep_for_later(data)
             return
-        super().data_received(data)
-        call = self._call
-        if call is None:
+        if call is None and self._repeat is not None and self._again(self._repeat, data):
             return
+        if self._missing:
+            self._take_missing(data)
+            return
+        super().data_received(data)
+        if self._call is None:
+            return
+        if call is None and self._lessons:
+            self._learn(data)
+        self._go_on(self._call)
+
+    def _go_on(self, call: DirectCall) -> None:
+        """Some of its request came."""
         if call.complete:
             if self._timer is not None:
                 self._stop_timer()
             call.begin()
         elif self._timer is None:
             self._timer = self.loop.call_later(self.limits.body_timeout, call.is_late)
+
+    def _learn(self, data: bytes) -> None:
+        """A request began with this data, and its head has ended."""
+        call = self._call
+        if call is not None and call.keep and not call.wants_answer and data.startswith(b"POST "):
+            self._lessons -= 1
+            self._repeat = Repeat.of(data, call.heading)
+
+    def _again(self, repeat: Repeat, data: bytes) -> bool:
+        """Whether a request began whose head is the last one's."""
+        found = repeat.match(data)
+        if found is None or self._refused or (self.cycle is not None and not self.cycle.response_complete):
+            return False
+        begin, length = found
+        if not 0 < length <= self.limits.max_body:
+            return False
+        if self.timeout_keep_alive_task is not None:
+            self._unset_keepalive_if_required()
+        self._lessons = LESSONS
+        self._call = DirectCall(self, self._surface, repeat.heading, keep=True)
+        self._missing = length
+        self._take_missing(data[begin:])
+        return True
+
+    def _take_missing(self, data: bytes) -> None:
+        call, missing = self._call, self._missing
+        assert call is not None
+        if len(data) > missing:
+            self._keep_for_later(data[missing:])
+            data = data[:missing]
+        if data:
+            call.take(data)
+        self._missing -= len(data)
+        call.complete = not self._missing
+        self._go_on(call)
 
     def _keep_for_later(self, data: bytes) -> None:
         """A client that sends its next request before it has its answer."""
@@ -87,7 +143,8 @@ class DirectProtocol(BoundedProtocol):
         if surface is None or busy or parser.get_method() != b"POST" or parser.get_http_version() != "1.1":
             super().head_complete()
             return
-        self._call = DirectCall(self, surface)
+        self._surface = surface
+        self._call = DirectCall(self, surface, read_heading(self.headers), keep=parser.should_keep_alive())
         if self._call.wants_answer:
             self._call.answer_head()
 
@@ -124,7 +181,7 @@ class DirectProtocol(BoundedProtocol):
     def discard_rest(self) -> None:
         """The request in progress was answered before it was whole: what still comes is no request."""
         self._refused = True
-        self._call = None
+        self._call, self._missing = None, 0
         self._stop_timer()
         self.close_slowly()
 

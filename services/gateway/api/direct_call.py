@@ -10,7 +10,7 @@ from services.common.errors import ClientGone, InternalError, NaruError, Request
 from services.gateway.api.body import DISCARDED, too_large
 from services.gateway.api.door import JSON, Admitted, Order
 from services.gateway.api.errors import error_body, error_headers
-from services.gateway.api.heading import read_heading
+from services.gateway.api.heading import Heading
 from services.gateway.policy.gate import Gate
 from services.gateway.policy.keyring import Principal
 from services.gateway.relay.relay import Relay
@@ -39,20 +39,20 @@ class DirectCall:
     """One request and the carrier of its answer."""
 
     __slots__ = (
-        "_body", "_finished", "_heading", "_limit", "_principal", "_refusal", "_request_id", "_rest", "_server",
-        "_size", "_surface", "complete", "keep", "relay",
+        "_body", "_finished", "_limit", "_principal", "_refusal", "_request_id", "_rest", "_server",
+        "_size", "_surface", "complete", "heading", "keep", "relay",
     )  # fmt: skip
 
-    def __init__(self, server: "DirectProtocol", surface: Surface) -> None:
+    def __init__(self, server: "DirectProtocol", surface: Surface, heading: Heading, *, keep: bool) -> None:
         self._server, self._surface = server, surface
         self._limit = server.limits.max_body
         self.complete = self._finished = self._rest = False
-        self.keep = server.parser.should_keep_alive()
+        self.keep = keep
         self.relay: Relay | None = None
         self._body: list[bytes] = []
         self._size = 0
         self._refusal: NaruError | None = None
-        heading = self._heading = read_heading(server.headers)
+        self.heading = heading
         self._request_id = heading.request_id or server.failures.new_id()
         try:
             self._principal = server.door.gate.enter(heading.key)
@@ -63,14 +63,14 @@ class DirectCall:
 
     @property
     def wants_answer(self) -> bool:
-        return self._heading.expects or self._heading.length > self._limit
+        return self.heading.expects or self.heading.length > self._limit
 
     def answer_head(self) -> None:
         """What the head alone asks for: a body beyond all bounds is refused, `expect: 100-continue` (RFC 9110, 10.1.1)
         is answered."""
-        if self._heading.length > self._limit * DISCARDED:
+        if self.heading.length > self._limit * DISCARDED:
             self._refuse(too_large(self._limit), rest=True)
-        elif not self._heading.expects:
+        elif not self.heading.expects:
             return
         elif self._refusal is not None:
             self._refuse(self._refusal, rest=True)
@@ -98,7 +98,7 @@ class DirectCall:
             return
         parts, door = self._body, self._server.door
         body = parts[0] if len(parts) == 1 else b"".join(parts)
-        heading = self._heading
+        heading = self.heading
         admitted = Admitted(
             self._principal, body, perf_counter(), self._request_id, heading.passed, heading.hints,
             heading.urgency, uncached=heading.uncached,

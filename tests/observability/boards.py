@@ -8,9 +8,8 @@ from typing import Any
 
 from services.observability.generate import TARGET
 
-OUTSIDE = re.compile(r"\b(DCGM_|kube_|certmanager_|naru:node_pool:)")
+OUTSIDE = re.compile(r"\b(DCGM_|kube_|certmanager_|naru:node_pool:|naru_discover)")
 """Series that only a cluster with GPUs has; the tests serve recorded ones in their place."""
-_METRIC = re.compile(r"(?<![\w$\"])([a-zA-Z_][\w:]*)(?=\s*(?:\{|\[|$|[\s)]))")
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,7 @@ _OVERVIEW, _GATEWAY, _LLM, _ROLLOUT = (
 )
 _CHAT = 'naru_model_info{model="m",task="chat",criticality="core",trigger="reactive"}'
 _SIDE = 'naru_model_info{model="m",task="chat",criticality="complementary",trigger="reactive"}'
+_V1, _V2H = (f'naru_version_healthy_endpoints{{model="m",version="{name}"}}' for name in ("v1", "v2"))
 _E1, _E2 = (f'naru_endpoint_healthy{{model="m",endpoint="{name}"}}' for name in ("e1", "e2"))
 _AT_E1 = {"model": "m", "endpoint": "e1"}
 
@@ -122,17 +123,22 @@ OBJECTIVES = (
 
 ENDPOINTS = (
     Case(
-        "NaruNoHealthyEndpoint", "5m", {_CHAT: "1x9", _E1: "1 1 0x9", _E2: "0x9"},
+        "NaruNoHealthyEndpoint", "5m", {_CHAT: "1x9", _V1: "1 1 0x9", _V2H: "0x9"},
         {"severity": "critical", **_M, "criticality": "core"},
         "No endpoint of m is healthy: every request gets 503", _GATEWAY,
-        {_CHAT: "1x9", _E1: "0x9", _E2: "1x9"}, "one endpoint is healthy",
+        {_CHAT: "1x9", _V1: "0x9", _V2H: "2x9"}, "another version has endpoints",
     ),
     Case(
-        "NaruNoHealthyEndpoint", "5m", {_SIDE: "1x9", _E1: "0x9"},
+        "NaruNoHealthyEndpoint", "5m", {_SIDE: "1x9", _V1: "0x9"},
         {"severity": "warning", **_M, "criticality": "complementary"},
         "No endpoint of m is healthy: every request gets 503", _GATEWAY,
-        {_CHAT: "1x9", f"{_E1[:-1]},instance=\"a\"}}": "0x9", f"{_E1[:-1]},instance=\"b\"}}": "1x9"},
-        "another gateway finds it healthy", id="complementary",
+        {_CHAT: "1x9", _V1: "0x9", 'naru_model_activating{model="m"}': "0x9"}, "it may have none: it is asleep",
+        id="complementary",
+    ),
+    Case(
+        "NaruModelLoadingTooLong", "20m", {'naru_model_activating{model="m"}': "0 1x30"}, {"severity": "warning", **_M},
+        "m is wanted and has had no endpoint for 15 minutes", _GATEWAY,
+        {'naru_model_activating{model="m"}': "0 1x5 0x30"}, "it woke up", id="activation",
     ),
     Case(
         "NaruEndpointDown", "6m", {_E1: "1 1 1 0x9", _E2: "1x9"}, {"severity": "warning", **_AT_E1},
@@ -201,6 +207,12 @@ GATEWAY = (
         "NaruConfigRefused", "5m", {_GOOD: "1 1 0x9"}, {"severity": "warning", "file": "registry"},
         "The gateway refused the file of the registry as it is now, and goes on with what it was", "/d/naru-gateway",
         {_GOOD: "1x9"}, "it was taken over",
+    ),
+    Case(
+        "NaruDiscoveryAway", "9m", {'naru_discovery_connected{instance="g:8082",namespace="naru"}': "1 0x9"},
+        {"severity": "warning", "instance": "g:8082", "namespace": "naru"},
+        "Gateway g:8082 has not heard from the API server: it knows of no new pod, and of none that is gone",
+        "/d/naru-gateway", {'naru_discovery_connected{instance="g:8082",namespace="naru"}': "1 0 0 1x9"}, "a moment",
     ),
     Case(
         "NaruGatewayLoopLag", "12m", {_LAG % "0.1": "0+200x12", _LAG % "0.25": "0+240x12", _LAG % "+Inf": "0+240x12"},

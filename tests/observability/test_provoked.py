@@ -35,7 +35,14 @@ PROVOKED = {
     "NaruTtftBurn",
 }  # fmt: skip
 HELD_UP = {"NaruGatewayLoopLag"}
-NOT_HERE = {"NaruGatewayMemory", "NaruGpuErrors", "NaruKvCacheFull", "NaruPodsPending", "NaruPreemptions"}
+NOT_HERE = {
+    "NaruDiscoveryAway",
+    "NaruGatewayMemory",
+    "NaruGpuErrors",
+    "NaruKvCacheFull",
+    "NaruPodsPending",
+    "NaruPreemptions",
+}
 """They need a cluster, or an engine whose memory is full; promtool tries them."""
 RATE = 8
 """Requests a second to each model."""

@@ -91,6 +91,15 @@ def _state() -> tuple[Panel, ...]:
               Query(f"min by (file) (naru_config_last_reload_successful{{{_HERE}}})", "{{file}}")),
         graph("Certificate", "s", "Until the certificate of a port ends.",
               Query(f"min by (port) (naru_certificate_expiry_timestamp_seconds{{{_HERE}}}) - time()", "{{port}}")),
+        graph("Discovered endpoints", "short", "What the API server says of each version's pods.",
+              Query(f"max by (model, version, state) (naru_discovered_endpoints{{{_AT}}})",
+                    "{{model}} {{version}} {{state}}")),
+        graph("Discovery", "s", "Since the API server was last heard; and, where it is away, by how many gateways.",
+              Query(f"naru_discovery_last_event_age_seconds{{{_HERE}}}", _TARGET),
+              Query(f"sum (naru_discovery_connected{{{_HERE}}} == bool 0)", "gateways cut off")),
+        graph("Discovery faults", "ops", "What broke a watch, and why endpoints were listed anew.",
+              Query(total("naru_discovery_faults_total", _HERE, by="reason"), "{{reason}}"),
+              Query(total("naru_discovery_lists_total", _HERE, by="reason"), "list: {{reason}}")),
     )  # fmt: skip
 
 

@@ -12,7 +12,11 @@ _ENGINES_SEEN = f"""\
 
 _ENDPOINTS = (
     Alert(
-        "NaruNoHealthyEndpoint", by_role(f"max by ({_MODEL}) (naru_endpoint_healthy) == bool 0") + " == 1", "1m",
+        # A model that may have no pod (`activation`) says whether it is wanted; that is another alert.
+        "NaruNoHealthyEndpoint",
+        by_role(f"max by ({_MODEL}) (naru_version_healthy_endpoints) == bool 0")
+        + f" == 1\n  unless on ({_MODEL}) naru_model_activating",
+        "1m",
         BY_ROLE, "No endpoint of {{ $labels.model }} is healthy: every request gets 503", _GATEWAY_BOARD,
     ),
     Alert(
@@ -25,6 +29,10 @@ _ENDPOINTS = (
     Alert(
         "NaruModelLoadingTooLong", f"max by ({_ENDPOINT}) (naru_endpoint_healthy) == 0", "15m", "warning",
         "{{ $labels.endpoint }} of {{ $labels.model }} has not been ready for 15 minutes", _GATEWAY_BOARD,
+    ),
+    Alert(
+        "NaruModelLoadingTooLong", f"max by ({_MODEL}) (naru_model_activating) == 1", "15m", "warning",
+        "{{ $labels.model }} is wanted and has had no endpoint for 15 minutes", _GATEWAY_BOARD,
     ),
     Alert(
         "NaruEndpointEjected", f"sum by ({_ENDPOINT}) (increase(naru_endpoint_ejections_total[15m])) >= 3", "0m",
@@ -80,6 +88,11 @@ _GATEWAY = (
         "NaruConfigRefused", f"min by ({SCOPE}, file) (naru_config_last_reload_successful) == 0", "1m", "warning",
         "The gateway refused the file of the {{ $labels.file }} as it is now, and goes on with what it was",
         "gateway",
+    ),
+    Alert(
+        "NaruDiscoveryAway", "naru_discovery_connected == 0", "5m", "warning",
+        "Gateway {{ $labels.instance }} has not heard from the API server: it knows of no new pod, and of none that is "
+        "gone", "gateway",
     ),
     Alert(
         "NaruGatewayLoopLag",

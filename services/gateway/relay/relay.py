@@ -121,7 +121,7 @@ class Relay:
                 self._fail(error)
 
     def pause(self) -> None:
-        if self._dispatch.exchange is not None and not self.over:
+        if not self.over and self._dispatch.exchange is not None:
             self._dispatch.exchange.pause()
 
     def resume(self) -> None:
@@ -423,6 +423,7 @@ class Relay:
             perf_counter(),
         ))  # fmt: skip
         self._closed(self)
+        del self._carrier  # it knows this object: a cycle
 
     def headers(self) -> Headers:
         """Which model, version and endpoint answered, and what is left of the caller's limits."""

@@ -53,6 +53,39 @@ class Requester(Protocol):
     def on_fail(self, error: NaruError) -> None: ...
 
 
+class _Nobody:
+    """Whose request a finished one is: so that no cycle of references keeps what it held until the collector comes."""
+
+    committed = True
+
+    def encode(self, endpoint: Endpoint) -> bytes:  # noqa: ARG002 - a requester's signature
+        return b""
+
+    def restart(self) -> None:
+        pass
+
+    def missing(self) -> None:
+        pass
+
+    def on_head(self, status: int, headers: Headers) -> Callable[[bytes], None]:  # noqa: ARG002
+        return self.on_data
+
+    def on_data(self, data: bytes) -> None:
+        pass
+
+    def on_end(self) -> None:
+        pass
+
+    def on_answer(self, status: int, headers: Headers, body: bytes) -> None:
+        pass
+
+    def on_fail(self, error: NaruError) -> None:
+        pass
+
+
+NOBODY = _Nobody()
+
+
 class Dispatch:
     """Carries a request to its answer. Whoever made it calls `end` when the answer is over."""
 
@@ -65,7 +98,8 @@ class Dispatch:
         self.endpoint: Endpoint | None = None
         """Where the request is, or went last."""
         self._pools, self._hints, self._streamed = pools, hints, streamed
-        self._requester, self._resilience = requester, resilience
+        self._requester: Requester = requester
+        self._resilience = resilience
         self._own = self.pool.resilience
         self._tried: tuple[Endpoint, ...] = ()
         self._left = resilience.retries
@@ -99,6 +133,7 @@ class Dispatch:
 
     def end(self) -> None:
         """Nothing more will come of it."""
+        self._requester = NOBODY
         self._attempt = self._second = None
         if self._timer is not None:
             self._timer.cancel()

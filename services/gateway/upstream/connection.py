@@ -31,7 +31,6 @@ class Connection(asyncio.Protocol):
         self.exchange: Exchange | None = None
         self.uses = 0
         self._keep_alive = keep_alive
-        self._parser = httptools.HttpResponseParser(self)
         self._loop = asyncio.get_running_loop()
         self._idle_since = 0.0
         self._pace = keep_alive
@@ -80,6 +79,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
+        self._parser = httptools.HttpResponseParser(self)  # a cycle, from here to `connection_lost`
         self._idle_since = self._loop.time()
         self._watch(self._pace)
 
@@ -130,6 +130,7 @@ class Connection(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
+        del self._parser
         if self._timer is not None:
             self._timer.cancel()
         if self in self.endpoint.idle:

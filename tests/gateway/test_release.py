@@ -1,0 +1,90 @@
+"""What a call took is given back as it ends, by counting references: nothing waits for the garbage collector."""
+
+import asyncio
+import gc
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from services.gateway.relay.relay import Relay
+from services.gateway.routing.dispatch import Dispatch
+from services.gateway.upstream.connection import Connection
+from services.gateway.upstream.exchange import Exchange
+from tests.support.engine import Received, Wire, delta, engine, hello
+from tests.support.gateway import Running, chat_registry, running
+
+CHAT = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+KINDS = (Relay, Dispatch, Exchange)
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def alive(*kinds: type) -> list[object]:
+    return [found for found in gc.get_objects() if isinstance(found, kinds)]
+
+
+async def answers(request: Received, wire: Wire) -> None:
+    if request.json.get("stream"):
+        await hello(request, wire)
+    else:
+        await wire.whole(200, {"id": "c", "choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 1}})
+
+
+async def resets(_: Received, wire: Wire) -> None:
+    await wire.head()
+    await wire.events(delta(content="a"))
+    wire.reset()
+
+
+async def endless(_: Received, wire: Wire) -> None:
+    await wire.head()
+    for _i in range(1000):
+        await wire.events(delta(content="a"), pause=0.01)
+
+
+async def until_gone(*kinds: type) -> None:
+    async with asyncio.timeout(5):
+        while alive(*kinds):
+            await asyncio.sleep(0.05)
+
+
+async def leave(gateway: Running) -> None:
+    async with gateway.http.stream("POST", "/v1/chat/completions", json={**CHAT, "stream": True}) as answer:
+        await anext(answer.aiter_bytes())
+
+
+@pytest.mark.usefixtures("carrier", "uncollected")
+async def test_a_call_leaves_no_cycle_however_it_ends(tmp_path: Path) -> None:
+    async with engine(answers) as upstream, running(chat_registry(upstream.url), tmp_path) as gateway:
+        for stream in (True, False):
+            sent = await gateway.http.post("/v1/chat/completions", json={**CHAT, "stream": stream})
+            assert sent.status_code == 200
+        upstream.script = resets
+        assert (
+            b"event: error" in (await gateway.http.post("/v1/chat/completions", json={**CHAT, "stream": True})).content
+        )
+        upstream.script = endless
+        await leave(gateway)
+        await gateway.until_outcome("client_cancelled")
+        assert (await gateway.http.post("/v1/chat/completions", json={**CHAT, "model": "no"})).status_code == 404
+        await until_gone(*KINDS)
+
+
+@pytest.mark.usefixtures("carrier", "uncollected")
+async def test_a_connection_leaves_no_cycle(tmp_path: Path) -> None:
+    async with (
+        engine(answers) as upstream,
+        running(chat_registry(upstream.url), tmp_path, upstream={"keep_alive": 0.1}) as gateway,
+    ):
+        async with httpx.AsyncClient(base_url=gateway.url, headers=gateway.http.headers) as client:
+            assert (await client.post("/v1/chat/completions", json=CHAT)).status_code == 200
+        upstream.stop()  # no health check opens a connection any more
+        await until_gone(Connection)

@@ -16,6 +16,7 @@ from rich.table import Table
 from services.common.paths import state_dir
 from services.local import chat as chatting
 from services.local import commands, detach, key, output, plan, preflight, state
+from services.local.rollout import rollout_app
 from services.local.supervisor import Supervisor
 from services.local.top.command import top
 
@@ -30,6 +31,7 @@ Services = Annotated[
 
 
 app.add_typer(commands.keys_app, name="keys")
+app.add_typer(rollout_app, name="rollout")
 app.command("usage")(commands.usage)
 app.command("top")(top)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -44,7 +45,7 @@ async def test_a_gateway_that_knows_nothing_yet_is_not_ready(tmp_path: Path) -> 
     server = ApiServer()
     await server.start()
     server.stop()
-    cluster = {"kubernetes": {"server": server.url, "longest_retry": 0.2}}
+    cluster: dict[str, Any] = {"kubernetes": {"server": server.url, "longest_retry": 0.2}}
     async with pods(1) as (one,), running(registry("llm"), tmp_path, **cluster) as made:
         await until(lambda: bool(next(iter(made.gateway.discovery.reports())).faults))
         assert await ready(made) == 503

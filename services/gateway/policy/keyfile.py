@@ -41,7 +41,7 @@ class Quota(Section):
     requests_per_minute: Amount | None = None
     """Requests within any 60 s."""
     tokens_per_minute: Amount | None = None
-    """Tokens, in and out, within any 60 s; charged when an answer is over."""
+    """Tokens, in and out, within any 60 s; reserved as a request begins, charged when its answer is over."""
     tokens_per_day: Amount | None = None
     """Tokens, in and out, of one day (UTC)."""
     concurrent_streams: Amount | None = None

@@ -23,6 +23,11 @@ class Scope:
     concurrent_streams: float = inf
 
     @property
+    def metered(self) -> bool:
+        """Whether its tokens are limited."""
+        return self.tokens_per_minute != inf or self.tokens_per_day != inf
+
+    @property
     def whose(self) -> str:
         """For a message."""
         kind, _, name = self.id.partition(":")

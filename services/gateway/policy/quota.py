@@ -7,24 +7,50 @@ from services.gateway.instruments import Counts
 from services.gateway.metrics import OK, Answer
 from services.gateway.policy.keyring import Principal
 from services.gateway.policy.usage.ledger import Ledger
-from services.gateway.policy.usage.spent import spent
-from services.gateway.policy.windows.headers import ratelimit_headers
+from services.gateway.policy.usage.spent import BYTES_PER_TOKEN, MOST_GUESSED, spent
+from services.gateway.policy.windows.headers import Told
 from services.gateway.policy.windows.limiter import Limiter, Standing
 from services.gateway.relay.account import LIMIT_HEADER, Account, Applicant
 from services.gateway.relay.dialects import Usage
 from services.gateway.routing.fleet import ModelPool
 from services.gateway.upstream.request import Header
 
+FIRST_GUESS = 512
+"""Tokens that a call is expected to use, until one has ended."""
+REMEMBERED = 8
+"""Calls over which the tokens of one are averaged."""
+MOST_CALLERS = 10_000
+"""Whose terms are remembered: as many as the key file has, and had."""
+
+
+class Terms:
+    """What a caller's limits come to, worked out once."""
+
+    __slots__ = ("mean", "metered", "told")
+
+    def __init__(self, principal: Principal) -> None:
+        self.told = Told(principal.scopes)
+        self.metered = any(scope.metered for scope in principal.scopes)
+        self.mean = FIRST_GUESS
+        """Tokens of a call."""
+
 
 class Quotas:
     def __init__(self, limiter: Limiter, ledger: Ledger, refusals: Counts) -> None:
         self.limiter, self.ledger, self.refusals = limiter, ledger, refusals
+        self._terms: dict[Principal, Terms] = {}
 
     def account(self, principal: Principal, size: int, *, stream: bool) -> Account:
         """For one call. `size`: bytes of its body."""
         if not principal.scopes:
             return Unlimited(self.ledger, principal, size)
-        return Limited(self, principal, size, stream)
+        return Limited(self, self._terms.get(principal) or self._make(principal), principal, size, stream)
+
+    def _make(self, principal: Principal) -> Terms:
+        if len(self._terms) >= MOST_CALLERS:
+            self._terms.clear()
+        made = self._terms[principal] = Terms(principal)
+        return made
 
 
 class Unlimited:
@@ -55,14 +81,19 @@ class Limited:
     _granted = False
     _standings: Sequence[Standing] = ()
     _which = ""
+    reserved = _since = 0
 
-    def __init__(self, quotas: Quotas, principal: Principal, size: int, stream: bool) -> None:
-        self._quotas, self._principal, self._size = quotas, principal, size
+    def __init__(self, quotas: Quotas, terms: Terms, principal: Principal, size: int, stream: bool) -> None:
+        self._quotas, self._terms, self._principal, self._size = quotas, terms, principal, size
         self.scopes, self.stream = principal.scopes, stream
+        if terms.metered:
+            self.reserved = terms.mean
+            if size > self.reserved * BYTES_PER_TOKEN:
+                self.reserved = max(self.reserved, min(size // BYTES_PER_TOKEN, MOST_GUESSED))
 
     @property
     def headers(self) -> Sequence[Header]:
-        told = ratelimit_headers(self.scopes, self._standings)
+        told = self._terms.told.headers(self._standings, self.reserved if self._since else 0)
         return [*told, (LIMIT_HEADER, self._which.encode())] if self._which else told
 
     def open(self, applicant: Applicant) -> None:
@@ -73,7 +104,11 @@ class Limited:
         self._applicant = None
         if self._granted:  # and not refused, or left before the limiter had answered
             given, made, _ = spent(outcome, usage.input, usage.output, pieces, self._size)
-            self._quotas.limiter.settle(self, given + made)
+            tokens, since = given + made, self._since
+            self._quotas.limiter.settle(self, tokens, since)
+            if since:
+                self._since, terms = 0, self._terms
+                terms.mean += (tokens - terms.mean) // REMEMBERED
 
     def record(self, answer: Answer, pool: ModelPool, version: str, pieces: int) -> None:
         used = spent(answer.outcome, answer.input_tokens, answer.output_tokens, pieces, self._size)
@@ -81,12 +116,12 @@ class Limited:
 
     # Claim: from the limiter
 
-    def granted(self, standings: Sequence[Standing]) -> None:
+    def granted(self, standings: Sequence[Standing], since: int = 0) -> None:
         applicant, self._applicant = self._applicant, None
         if applicant is None:
-            self._quotas.limiter.settle(self, 0)
+            self._quotas.limiter.settle(self, 0, since)
             return
-        self._granted, self._standings = True, standings
+        self._granted, self._standings, self._since = True, standings, since
         applicant.permitted()
 
     def refused(self, error: NaruError, standings: Sequence[Standing] = (), limit: str = "", scope: str = "") -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from services.common.errors import NaruError, QuotaExceeded
 from services.gateway.policy.keyring import Scope
-from services.gateway.policy.windows.headers import duration, ratelimit_headers
+from services.gateway.policy.windows.headers import Told, duration
 from services.gateway.policy.windows.limiter import Standing
 from services.gateway.policy.windows.memory import MemoryLimiter
 
@@ -24,9 +24,11 @@ class Asked:
     error: NaruError | None = None
     limit: str = ""
     standings: list[Standing] = field(default_factory=list)
+    reserved: int = 0
+    since: int = 0
 
-    def granted(self, standings: Sequence[Standing]) -> None:
-        self.in_, self.standings = True, list(standings)
+    def granted(self, standings: Sequence[Standing], since: int = 0) -> None:
+        self.in_, self.standings, self.since = True, list(standings), since
 
     def refused(self, error: NaruError, standings: Sequence[Standing] = (), limit: str = "", scope: str = "") -> None:
         self.error, self.limit, self.standings = error, f"{scope}/{limit}", list(standings)
@@ -142,6 +144,45 @@ def test_todays_tokens_can_be_restored(limiter: MemoryLimiter) -> None:
     assert ask(limiter, Scope("key:b", "t", tokens_per_day=7)).in_
 
 
+def test_tokens_that_are_reserved_count_until_what_was_used_is_known(limiter: MemoryLimiter, clock: Clock) -> None:
+    key = Scope("key:a", "t", tokens_per_minute=100, tokens_per_day=1000)
+    first, second, third = (reserve(limiter, key, 60) for _ in range(3))
+    assert first.in_
+    assert second.in_  # there was room for some of it
+    assert third.limit == "key:a/tokens_per_minute"
+    clock.now += 10
+    limiter.settle(first, 20, first.since)
+    limiter.settle(second, 30, second.since)
+    fourth = ask(limiter, key)
+    assert (fourth.standings[0].tokens, fourth.standings[0].today) == (50, 50)
+    clock.now += 61
+    assert (ask(limiter, key).standings[0].tokens, fourth.standings[0].today) == (0, 50)
+
+
+def test_a_reservation_that_left_the_window_is_not_given_back_twice(limiter: MemoryLimiter, clock: Clock) -> None:
+    key = Scope("key:a", "t", tokens_per_minute=100, tokens_per_day=1000)
+    long = reserve(limiter, key, 60)
+    clock.now += 90
+    limiter.settle(long, 70, long.since)
+    asked = ask(limiter, key)
+    assert (asked.standings[0].tokens, asked.standings[0].today) == (70, 70)
+
+
+def test_a_reservation_of_yesterday_takes_nothing_from_today(limiter: MemoryLimiter, clock: Clock) -> None:
+    key = Scope("key:a", "t", tokens_per_day=1000)
+    clock.now = 2 * NOON - 5
+    late = reserve(limiter, key, 60)
+    clock.now += 10
+    limiter.settle(late, 7, late.since)
+    assert ask(limiter, key).standings[0].today == 7
+
+
+def reserve(limiter: MemoryLimiter, scope: Scope, tokens: int) -> Asked:
+    asked = Asked((scope,), reserved=tokens)
+    limiter.ask(asked)
+    return asked
+
+
 def test_a_clock_that_is_set_back_loses_nothing(limiter: MemoryLimiter, clock: Clock) -> None:
     key = Scope("key:a", "t", requests_per_minute=1)
     assert ask(limiter, key).in_
@@ -154,7 +195,7 @@ def test_headers_tell_the_limit_that_leaves_least(limiter: MemoryLimiter) -> Non
     tenant = Scope("tenant:t", "t", requests_per_minute=5, tokens_per_minute=1000)
     limiter.settle(ask(limiter, key, tenant), 60)
     asked = ask(limiter, key, tenant)
-    assert dict(ratelimit_headers(asked.scopes, asked.standings)) == {
+    assert dict(Told(asked.scopes).headers(asked.standings, own=0)) == {
         b"x-ratelimit-limit-requests": b"5",
         b"x-ratelimit-remaining-requests": b"3",
         b"x-ratelimit-reset-requests": b"1m0s",

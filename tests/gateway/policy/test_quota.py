@@ -179,6 +179,20 @@ async def test_the_budget_of_the_day_outlives_the_process(tmp_path: Path) -> Non
             assert (await ask(gateway)).headers["x-naru-limit"] == "key/tokens_per_day"
 
 
+async def test_requests_at_once_do_not_run_far_beyond_a_token_limit(tmp_path: Path) -> None:
+    limited = key(tokens_per_minute=600)
+    async with engine(and_wait) as upstream, running(chat_registry(upstream.url), tmp_path, keys=[limited]) as gateway:
+        answers = [asyncio.create_task(ask(gateway)) for _ in range(10)]
+        done, running_ = await asyncio.wait(answers, timeout=1.0)
+        assert (len(done), len(running_)) == (8, 2)  # nothing is known yet: each is expected to use 512
+        assert {(await one).headers["x-naru-limit"] for one in done} == {"key/tokens_per_minute"}
+        for one in running_:
+            one.cancel()
+        await gateway.until_outcome("client_cancelled", 2)
+        upstream.script = hello
+        assert (await ask(gateway)).status_code == 200  # they used less, and it is given back
+
+
 async def test_a_whole_answer_is_charged_too(tmp_path: Path) -> None:
     async def whole(_: Received, wire: Wire) -> None:
         await wire.whole(200, {"choices": [], **usage(3, 4)})

@@ -206,3 +206,31 @@ async def test_usage_of_all_gateways_is_one(redis: Server, upstream: Engine, tmp
             made.gateway.flush()
             await made.gateway.accounts.ledger.flush()
         assert (await one.gateway.accounts.ledger.tokens_today())["tenant:shop"] == 14
+
+
+async def test_gateways_reserve_tokens_together_and_give_back_what_was_not_used(
+    redis: Server, upstream: Engine, tmp_path: Path
+) -> None:
+    async def wait(_: Received, wire: Wire) -> None:
+        await wire.head()
+        await wire.events(delta(content="Hel"))
+        await asyncio.sleep(30)
+
+    upstream.script = wait
+    limits = {"tokens_per_minute": 600, "tokens_per_day": 10_000}
+    async with (
+        gateway(upstream, tmp_path, redis.url, limits) as one,
+        gateway(upstream, tmp_path, redis.url, limits) as two,
+    ):
+        answers = [asyncio.create_task(ask(either)) for _ in range(5) for either in (one, two)]
+        done, running_ = await asyncio.wait(answers, timeout=2.0)
+        assert (len(done), len(running_)) == (8, 2)
+        for each in running_:
+            each.cancel()
+        await asyncio.wait(running_)
+        upstream.script = hello
+        async with asyncio.timeout(5):
+            while (answer := await ask(one)).status_code != 200:
+                await asyncio.sleep(0.05)
+        used = 600 - int(answer.headers["x-ratelimit-remaining-tokens"])
+        assert 2 <= used < 100  # a prompt and a piece or two of each

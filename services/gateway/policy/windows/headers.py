@@ -18,29 +18,59 @@ RESET_TOKENS = (b"x-ratelimit-reset-tokens", b"1m0s")
 """When a minute that slides is empty again, if nothing more comes."""
 
 
-def ratelimit_headers(scopes: Sequence[Scope], standings: Sequence[Standing]) -> list[Header]:
-    """For requests and for tokens the limit that leaves least."""
-    requests = tokens = most_requests = most_tokens = inf
-    daily = False
-    for scope, used in zip(scopes, standings, strict=False):
-        if (left := scope.requests_per_minute - used.requests) < requests:
-            requests, most_requests = left, scope.requests_per_minute
-        if (left := scope.tokens_per_minute - used.tokens) < tokens:
-            tokens, most_tokens, daily = left, scope.tokens_per_minute, False
-        if (left := scope.tokens_per_day - used.today) < tokens:
-            tokens, most_tokens, daily = left, scope.tokens_per_day, True
-    made: list[Header] = []
-    if requests is not inf:
-        rest = b"%d" % requests if requests > 0 else b"0"
-        made = [(LIMIT_REQUESTS, b"%d" % most_requests), (REMAINING_REQUESTS, rest), RESET_REQUESTS]
-    if tokens is not inf:
-        rest = b"%d" % tokens if tokens > 0 else b"0"
-        made += (LIMIT_TOKENS, b"%d" % most_tokens), (REMAINING_TOKENS, rest), _tomorrow() if daily else RESET_TOKENS
-    return made
+class Told:
+    """What a caller of these scopes is told: which limits there are does not change, so that is worked out once."""
 
+    def __init__(self, scopes: Sequence[Scope]) -> None:
+        self._requests = [
+            (at, scope.requests_per_minute, (LIMIT_REQUESTS, b"%d" % scope.requests_per_minute))
+            for at, scope in enumerate(scopes) if scope.requests_per_minute != inf
+        ]  # fmt: skip
+        self._tokens = [
+            (at, scope.tokens_per_minute, (LIMIT_TOKENS, b"%d" % scope.tokens_per_minute))
+            for at, scope in enumerate(scopes) if scope.tokens_per_minute != inf
+        ]  # fmt: skip
+        self._today = [
+            (at, scope.tokens_per_day, (LIMIT_TOKENS, b"%d" % scope.tokens_per_day))
+            for at, scope in enumerate(scopes) if scope.tokens_per_day != inf
+        ]  # fmt: skip
 
-def _tomorrow() -> Header:
-    return RESET_TOKENS[0], duration(until_tomorrow(time.time()))
+        self._reset = 0, RESET_TOKENS
+        """When the day ends, as of that second."""
+
+    def headers(self, standings: Sequence[Standing], own: int) -> list[Header]:
+        """For requests and for tokens the limit that leaves least. `own`: tokens reserved for the call itself, which
+        it has not used."""
+        made: list[Header] = []
+        if not standings:
+            return made
+        least = inf
+        for at, most, header in self._requests:
+            if (left := most - standings[at].requests) < least:
+                least, limit = left, header
+        if least is not inf:
+            made = [limit, (REMAINING_REQUESTS, b"%d" % least if least > 0 else b"0"), RESET_REQUESTS]
+        if self._tokens or self._today:
+            made += self._of_tokens(standings, own)
+        return made
+
+    def _of_tokens(self, standings: Sequence[Standing], own: int) -> tuple[Header, Header, Header]:
+        least, daily = inf, False
+        for at, most, header in self._tokens:
+            if (left := most - standings[at].tokens) < least:
+                least, limit = left, header
+        for at, most, header in self._today:
+            if (left := most - standings[at].today) < least:
+                least, limit, daily = left, header, True
+        least += own
+        rest = b"%d" % least if least > 0 else b"0"
+        return limit, (REMAINING_TOKENS, rest), self._tomorrow() if daily else RESET_TOKENS
+
+    def _tomorrow(self) -> Header:
+        second = int(time.time())
+        if second != self._reset[0]:
+            self._reset = second, (RESET_TOKENS[0], duration(until_tomorrow(second)))
+        return self._reset[1]
 
 
 def duration(seconds: float) -> bytes:

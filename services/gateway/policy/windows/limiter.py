@@ -27,7 +27,7 @@ class Standing(Protocol):
 
     @property
     def today(self) -> int:
-        """Tokens of the day."""
+        """Tokens of the day. Those that are reserved count, of the minute too."""
 
 
 class Claim(Protocol):
@@ -38,9 +38,13 @@ class Claim(Protocol):
 
     @property
     def stream(self) -> bool: ...
+    @property
+    def reserved(self) -> int:
+        """Tokens that it is expected to use: they count from now on, until it is settled by what it did use."""
 
-    def granted(self, standings: Sequence[Standing]) -> None:
-        """One standing for each scope; none where the limits could not be read and the request may run all the same."""
+    def granted(self, standings: Sequence[Standing], since: int = 0) -> None:
+        """One standing for each scope; none where the limits could not be read and the request may run all the same.
+        `since`: the second in which its tokens were reserved; 0 where none were."""
 
     def refused(self, error: NaruError, standings: Sequence[Standing] = (), limit: str = "", scope: str = "") -> None:
         """`limit` and `scope`: which limit it was, and whose."""
@@ -51,8 +55,9 @@ class Limiter(Protocol):
         """Take one request, and a stream where it is one, from each scope, or nothing from any. Calls `granted` or
         `refused`, now or later."""
 
-    def settle(self, claim: Claim, tokens: int) -> None:
-        """A claim that was granted is over: charge its tokens, and give its stream back."""
+    def settle(self, claim: Claim, tokens: int, since: int = 0) -> None:
+        """A claim that was granted is over: charge its tokens, give its stream and, where it has any since then, its
+        reserved tokens back."""
 
     def restore(self, tokens: Mapping[str, int]) -> None:
         """What scopes, by their ids, used of today's tokens before this process began."""

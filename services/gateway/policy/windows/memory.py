@@ -18,7 +18,8 @@ SLOTS = MINUTE + 1
 
 
 class Counters:
-    """What one scope has used: `requests` and `tokens` of the last minute, tokens `today`, streams that run."""
+    """What one scope has used: `requests` and `tokens` of the last minute, tokens `today`, streams that run. Tokens are
+    counted where they are limited."""
 
     __slots__ = ("request_slots", "requests", "second", "slot", "streams", "today", "token_slots", "tokens")
 
@@ -38,6 +39,17 @@ class Counters:
         if second // DAY != self.second // DAY:
             self.today = 0
         self.second, self.slot = second, second % SLOTS
+
+    def exchange(self, reserved: int, since: int, tokens: int) -> None:
+        """Tokens that were used for those that were reserved in an earlier second."""
+        if since >= self.second - MINUTE:
+            self.tokens -= reserved
+            self.token_slots[since % SLOTS] -= reserved
+        if since // DAY == self.second // DAY:
+            self.today -= reserved
+        self.tokens += tokens
+        self.token_slots[self.slot] += tokens
+        self.today += tokens
 
     def until(self, limit: str, most: float, now: float) -> float:
         """Seconds until that limit, which is `most`, leaves room, if nothing is added."""
@@ -60,10 +72,11 @@ class Counters:
 
 
 class Held(NamedTuple):
-    """The counters of some scopes, alone and with their scopes."""
+    """The counters of some scopes, alone and with their scopes, and those whose tokens are limited."""
 
     counters: list[Counters]
     pairs: list[tuple[Scope, Counters]]
+    metered: list[Counters]
 
 
 class MemoryLimiter:
@@ -100,19 +113,35 @@ class MemoryLimiter:
             found.requests += 1
             found.request_slots[found.slot] += 1
             found.streams += stream
-        claim.granted(held.counters)
+        reserved = claim.reserved
+        if reserved:
+            for found in held.metered:
+                found.tokens += reserved
+                found.token_slots[found.slot] += reserved
+                found.today += reserved
+            claim.granted(held.counters, second)
+        else:
+            claim.granted(held.counters)
 
-    def settle(self, claim: Claim, tokens: int) -> None:
-        second, stream = int(self._clock()), claim.stream
+    def settle(self, claim: Claim, tokens: int, since: int = 0) -> None:
         held = self._held.get(claim.scopes) or self._hold(claim.scopes)
-        for found in held.counters:
-            found.streams -= stream
-            if tokens:
-                if found.second != second:
-                    found.advance(second)
-                found.tokens += tokens
-                found.token_slots[found.slot] += tokens
-                found.today += tokens
+        if claim.stream:
+            for found in held.counters:
+                found.streams -= 1
+        metered = held.metered
+        if not (metered and (tokens or since)):
+            return
+        second = int(self._clock())
+        more = tokens - claim.reserved if since else tokens
+        for found in metered:
+            if found.second != second:
+                found.advance(second)
+            if since and since != second:
+                found.exchange(claim.reserved, since, tokens)
+            else:
+                found.tokens += more
+                found.token_slots[found.slot] += more
+                found.today += more
 
     async def run(self) -> None:
         """Forget the scopes that nothing is known of: keys come and go."""
@@ -129,7 +158,8 @@ class MemoryLimiter:
 
     def _hold(self, scopes: tuple[Scope, ...]) -> Held:
         counters = [self._counters.setdefault(scope.id, Counters()) for scope in scopes]
-        held = self._held[scopes] = Held(counters, list(zip(scopes, counters, strict=True)))
+        pairs = list(zip(scopes, counters, strict=True))
+        held = self._held[scopes] = Held(counters, pairs, [found for scope, found in pairs if scope.metered])
         return held
 
     def _refuse(self, claim: Claim, held: Held, now: float) -> None:

@@ -39,18 +39,18 @@ AT_ONCE = 256
 FAULTS = (RedisError, OSError)
 SHAS = {
     script: hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
-    for script in (scripts.ADMIT, scripts.CHARGE, scripts.RENEW, scripts.PROBE)
+    for script in (scripts.ADMIT, scripts.CHARGE, scripts.GIVE_BACK, scripts.RENEW, scripts.PROBE)
 }
 
 
 class Asking:
     """A claim that waits for Redis; it has none any more once it was decided without."""
 
-    __slots__ = ("claim", "member", "scopes", "timer")
+    __slots__ = ("claim", "member", "reserved", "scopes", "timer")
 
     def __init__(self, claim: Claim, member: str) -> None:
         self.claim: Claim | None = claim
-        self.scopes = claim.scopes
+        self.scopes, self.reserved = claim.scopes, claim.reserved
         self.member = member
         self.timer: asyncio.TimerHandle | None = None
 
@@ -80,6 +80,8 @@ class RedisLimiter:
         self._streams: dict[Claim, str] = {}
         """What holds a lease, and its member."""
         self._spent: Counter[Scope] = Counter()
+        self._unused: Counter[tuple[Scope, int]] = Counter()
+        """Reserved tokens to give back, by the second in which they were reserved."""
         self._ended: deque[tuple[Scope, str]] = deque(maxlen=4 * AT_ONCE)
         """Leases to give back; what is left out ends by itself."""
         self._renewal = 0.0
@@ -100,12 +102,14 @@ class RedisLimiter:
         self._asking.append(asking)
         self._wake.set()
 
-    def settle(self, claim: Claim, tokens: int) -> None:
+    def settle(self, claim: Claim, tokens: int, since: int = 0) -> None:
         member = self._streams.pop(claim, None)
         if member is not None:
             self._ended.extend((scope, member) for scope in claim.scopes)
         if tokens:
-            self._spent.update({scope: tokens for scope in claim.scopes if _counts_tokens(scope)})
+            self._spent.update({scope: tokens for scope in claim.scopes if scope.metered})
+        if since:
+            self._give_back(claim.scopes, claim.reserved, since)
         self._wake.set()
 
     async def run(self) -> None:
@@ -176,18 +180,20 @@ class RedisLimiter:
         self._wake.clear()
         asking, self._asking = self._asking[:AT_ONCE], self._asking[AT_ONCE:]
         spent, self._spent = self._spent, Counter()
+        unused, self._unused = self._unused, Counter()
         ended, self._ended = self._ended, deque(maxlen=self._ended.maxlen)
         if self._asking:
             self._wake.set()
         pipe = self._redis.pipeline(transaction=False)
         for one in asking:
             self._admit(pipe, one)
-        self._charge(pipe, spent, ended)
+        self._charge(pipe, spent, unused, ended)
         self._renew(pipe)
         answers, fault = await _execute(pipe)
         if fault is not None:
             if not isinstance(fault, RedisTimeout):  # after which nobody knows whether it was charged
                 self._spent.update(spent)
+                self._unused.update(unused)
             self._ended.extend(ended)
             self._turn(fault)
             asking, self._asking = asking + self._asking, []
@@ -201,9 +207,14 @@ class RedisLimiter:
             return
         keys = [key for scope in claim.scopes for key in self._keys(scope)]
         limits = [_most(scope, limit) for scope in claim.scopes for limit in LIMITS]
-        pipe.evalsha(SHAS[scripts.ADMIT], len(keys), *keys, asking.member, self._limits.lease, *limits)
+        pipe.evalsha(SHAS[scripts.ADMIT], len(keys), *keys, asking.member, self._limits.lease, asking.reserved, *limits)
 
-    def _charge(self, pipe: Pipeline, spent: Counter[Scope], ended: Iterable[tuple[Scope, str]]) -> None:
+    def _charge(
+        self, pipe: Pipeline, spent: Counter[Scope], unused: Counter[tuple[Scope, int]],
+        ended: Iterable[tuple[Scope, str]],
+    ) -> None:  # fmt: skip
+        for (scope, since), tokens in unused.items():
+            pipe.evalsha(SHAS[scripts.GIVE_BACK], 2, *self._keys(scope)[1:3], tokens, since)
         for scope, tokens in spent.items():
             pipe.evalsha(SHAS[scripts.CHARGE], 2, *self._keys(scope)[1:3], tokens)
         for scope, member in ended:
@@ -226,17 +237,22 @@ class RedisLimiter:
             self._late(asking)
             return
         claim = asking.take()
+        number, limit, wait, second, *used = answer
         if claim is None:  # decided meanwhile, whatever it says
             self._ended.extend((scope, asking.member) for scope in asking.scopes if asking.member)
+            if asking.reserved and not number:
+                self._give_back(asking.scopes, asking.reserved, second)
             return
-        number, limit, wait, *used = answer
         standings = [Known(*used[i : i + 3]) for i in range(0, len(used), 3)]
         if number:
             refuse(claim, claim.scopes[number - 1], tuple(LIMITS)[limit - 1], float(wait), standings)
             return
         if asking.member:
             self._streams[claim] = asking.member
-        claim.granted(standings)
+        claim.granted(standings, second if asking.reserved else 0)
+
+    def _give_back(self, scopes: Iterable[Scope], tokens: int, since: int) -> None:
+        self._unused.update({(scope, since): tokens for scope in scopes if scope.metered})
 
     def _keys(self, scope: Scope) -> list[str]:
         """In braces what decides the place in a cluster: a request's keys must be together."""
@@ -250,10 +266,6 @@ async def _execute(pipe: Pipeline) -> tuple[list[Any], Exception | None]:
     except FAULTS as error:
         return [], error
     return answers, next((answer for answer in answers if isinstance(answer, Exception)), None)
-
-
-def _counts_tokens(scope: Scope) -> bool:
-    return scope.tokens_per_minute != inf or scope.tokens_per_day != inf
 
 
 def _most(scope: Scope, limit: str) -> int:

@@ -16,15 +16,23 @@ local function today(key)
   if tonumber(found[1]) == day then return tonumber(found[2]) end
   return 0
 end
+
+local function charge(minute, of_day, tokens)
+  redis.call('HINCRBY', minute, second, tokens)
+  redis.call('EXPIRE', minute, 120)
+  redis.call('HSET', of_day, 'tokens', today(of_day) + tokens, 'day', day)
+  redis.call('EXPIRE', of_day, 172800)
+end
 """
 
 ADMIT = (
     _COMMON
     + """
--- KEYS: four for each scope. ARGV: stream (its member, or ''), lease, then for each scope requests a minute, tokens a
--- minute, tokens a day, streams; 0: no such limit.
--- Returns scope (from 1; 0: granted), limit (from 1), seconds to wait, then for each scope requests, tokens, today.
-local member, lease = ARGV[1], tonumber(ARGV[2])
+-- KEYS: four for each scope. ARGV: stream (its member, or ''), lease, tokens to reserve, then for each scope requests a
+-- minute, tokens a minute, tokens a day, streams; 0: no such limit.
+-- Returns scope (from 1; 0: granted), limit (from 1), seconds to wait, this second, then for each scope requests,
+-- tokens, today.
+local member, lease, reserved = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 
 local function window(key)
   local total, slots, gone = 0, {}, {}
@@ -51,7 +59,7 @@ local function until_below(total, slots, most)
   return 0
 end
 
-local answer = {0, 0, '0'}
+local answer = {0, 0, '0', second}
 local longest = -1
 local function exhausted(scope, limit, wait)
   if wait > longest then
@@ -63,7 +71,7 @@ end
 local scopes = #KEYS / 4
 for scope = 1, scopes do
   local key, most = (scope - 1) * 4, {}
-  for limit = 1, 4 do most[limit] = tonumber(ARGV[2 + key + limit]) end
+  for limit = 1, 4 do most[limit] = tonumber(ARGV[3 + key + limit]) end
   local requests, request_slots = window(KEYS[key + 1])
   local tokens, token_slots = window(KEYS[key + 2])
   local used = today(KEYS[key + 3])
@@ -83,11 +91,16 @@ for scope = 1, scopes do
   local key = (scope - 1) * 4
   redis.call('HINCRBY', KEYS[key + 1], second, 1)
   redis.call('EXPIRE', KEYS[key + 1], 120)
-  if member ~= '' and tonumber(ARGV[2 + key + 4]) > 0 then
+  if member ~= '' and tonumber(ARGV[3 + key + 4]) > 0 then
     redis.call('ZADD', KEYS[key + 4], now + lease, member)
     redis.call('EXPIRE', KEYS[key + 4], math.ceil(lease) * 2)
   end
-  answer[1 + scope * 3] = answer[1 + scope * 3] + 1
+  answer[2 + scope * 3] = answer[2 + scope * 3] + 1
+  if reserved > 0 and (tonumber(ARGV[3 + key + 2]) > 0 or tonumber(ARGV[3 + key + 3]) > 0) then
+    charge(KEYS[key + 2], KEYS[key + 3], reserved)
+    answer[3 + scope * 3] = answer[3 + scope * 3] + reserved
+    answer[4 + scope * 3] = answer[4 + scope * 3] + reserved
+  end
 end
 return answer
 """
@@ -97,10 +110,23 @@ CHARGE = (
     _COMMON
     + """
 -- KEYS: a scope's tokens and day. ARGV: tokens.
-redis.call('HINCRBY', KEYS[1], second, ARGV[1])
-redis.call('EXPIRE', KEYS[1], 120)
-redis.call('HSET', KEYS[2], 'tokens', today(KEYS[2]) + tonumber(ARGV[1]), 'day', day)
-redis.call('EXPIRE', KEYS[2], 172800)
+charge(KEYS[1], KEYS[2], tonumber(ARGV[1]))
+return 0
+"""
+)
+
+GIVE_BACK = (
+    _COMMON
+    + """
+-- KEYS: a scope's tokens and day. ARGV: tokens that were reserved, and the second in which they were.
+local tokens, since = tonumber(ARGV[1]), tonumber(ARGV[2])
+if since >= second - 60 and redis.call('HEXISTS', KEYS[1], since) == 1 then
+  redis.call('HINCRBY', KEYS[1], since, -tokens)
+end
+if math.floor(since / 86400) == day then
+  redis.call('HSET', KEYS[2], 'tokens', math.max(0, today(KEYS[2]) - tokens), 'day', day)
+  redis.call('EXPIRE', KEYS[2], 172800)
+end
 return 0
 """
 )

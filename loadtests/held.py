@@ -3,6 +3,7 @@
 import signal
 import time
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
 import psutil
@@ -39,10 +40,14 @@ def held(made: Bench) -> Held:
     return Held(resident(made.pid), psutil.Process(made.pid).num_fds(), tasks, in_flight)
 
 
-def settled(made: Bench, before: Held, seconds: float = 20) -> Held:
-    """Once nothing is left over, or after so long: idle connections to an endpoint are kept for some seconds."""
+def settled(made: Bench, before: Held, seconds: float = 20, most: float = inf) -> Held:
+    """Once nothing is left over and at most so many MiB are resident, or after so long: idle connections to an endpoint
+    are kept for some seconds, and memory is given back some seconds after a burst."""
     deadline = time.monotonic() + seconds
-    while (now := held(made)).left_over(before) and time.monotonic() < deadline:
+    while time.monotonic() < deadline:
+        now = held(made)
+        if not now.left_over(before) and now.resident <= most:
+            break
         time.sleep(0.25)
     return now
 

@@ -42,7 +42,7 @@ def endure(shape: Shape, seconds: float) -> Endurance:
         stack.enter_context(pinned(cores.load))
         idle = at_rest(made)
         found = load(made.port, shape, seconds)
-        return Endurance(found, idle, settled(made, idle), peak(made))
+        return Endurance(found, idle, settled(made, idle, most=SLACK * idle.resident), peak(made))
 
 
 def main() -> None:

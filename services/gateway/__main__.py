@@ -36,6 +36,7 @@ from services.gateway.api.errors import Failures, describe
 from services.gateway.api.grpc.edge import GrpcEdge, GrpcError, NoGrpc
 from services.gateway.api.http_edge import HttpEdge
 from services.gateway.api.http_protocol import bounded_protocol, server_options
+from services.gateway.memory import Memory
 from services.gateway.metrics import Metrics
 from services.gateway.policy.accounts import Accounts, accounts
 from services.gateway.policy.admission.admissions import Admissions
@@ -85,6 +86,7 @@ class Gateway:
     mirror: Mirror
     drain: Drain
     metrics: Metrics
+    memory: Memory
     books: Books
     cache: Store
     log: RequestLog
@@ -111,6 +113,7 @@ class Gateway:
             group.create_task(self.scraper.rounds.run())
             group.create_task(self.metrics.keep_folded())
             group.create_task(self.metrics.keep_time())
+            group.create_task(self.memory.run())
 
 
 def build(settings: GatewaySection, keys: KeySource, seed: int | None = None) -> Gateway:
@@ -174,6 +177,7 @@ def build(settings: GatewaySection, keys: KeySource, seed: int | None = None) ->
         mirror=mirror,
         drain=drain,
         metrics=metrics,
+        memory=Memory(lambda: drain.running),
         books=context.books,
         cache=context.cache,
         log=log,

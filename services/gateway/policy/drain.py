@@ -21,6 +21,10 @@ class Drain:
         """Set once the last call is over; there is none before somebody waits for it."""
         self.draining = False
 
+    @property
+    def running(self) -> int:
+        return len(self._running)
+
     def check(self) -> None:
         """Raises Draining."""
         if self.draining:

@@ -7,7 +7,6 @@ the characters of one JSON string means the same, and travels on as it came, in 
 
 import re
 from collections.abc import Callable
-from functools import lru_cache
 from time import perf_counter
 
 from services.gateway.relay.dialects import Dialect
@@ -49,7 +48,7 @@ class Lane:
     def take(self, data: bytes) -> bool:
         """Whether it took the data, which begins where a chunk does: whole chunks of some further text each."""
         prefix, tail, size = self._prefix, self._tail, len(data)
-        line = _size_line(size)
+        line = _SIZE_LINES[size] if size < _USUAL else _size_line(size)
         if not (data.startswith(line) and data.startswith(prefix, len(line)) and data.endswith(tail)):
             return self._take_several(data)
         begin, end = len(line) + len(prefix), size - len(tail)
@@ -89,7 +88,6 @@ class Lane:
         return True
 
 
-@lru_cache(maxsize=4096)
 def _size_line(length: int) -> bytes:
     """The size line of a chunk that is so long with its framing; of no chunk, where there is none of that length."""
     for digits in range(1, 9):
@@ -97,6 +95,11 @@ def _size_line(length: int) -> bytes:
         if size > 0 and len(f"{size:x}") == digits:
             return b"%x\r\n" % size
     return b"\r\n"
+
+
+_USUAL = 1024
+_SIZE_LINES = tuple(map(_size_line, range(_USUAL)))
+"""Made at start: what a cache took during a burst would stand in the way of giving the burst's memory back."""
 
 
 def _is_utf8(data: bytes) -> bool:

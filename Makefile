@@ -28,6 +28,7 @@ check: install ## Linters, types, layers, generated files, locks
 	@$(BIN)/python -m services.local.lock --check
 	@$(BIN)/python -m services.common.generate --check
 	@$(BIN)/python -m services.observability.generate --check
+	@$(BIN)/python -m tests.chart.generate --check
 	@$(BIN)/python -m tests.docs.regenerate --check
 
 test: check ## All the set-up, the checks, then every test, against the real models
@@ -38,9 +39,10 @@ test: check ## All the set-up, the checks, then every test, against the real mod
 lock: install ## Make the locks anew after a change of dependencies
 	@$(BIN)/python -m services.local.lock
 
-generate: install ## Make the code of protos/, dashboards, rules and the docs' tables anew
+generate: install ## Make the code of protos/, dashboards, rules, the chart's schema and the docs' tables anew
 	@$(BIN)/python -m services.common.generate
 	@$(BIN)/python -m services.observability.generate
+	@$(BIN)/python -m tests.chart.generate
 	@$(BIN)/python -m tests.docs.regenerate
 
 format: install ## Put the code into its form

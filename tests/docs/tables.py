@@ -16,11 +16,12 @@ from services.gateway.api.operations import OPERATIONS
 from services.gateway.api.tasks import SURFACES
 from services.gateway.metrics import Metrics
 from services.gateway.upstream.discovery.metrics import DiscoveryMetrics
+from tests.chart.values import CHART, read
 from tests.support.faults import FAULTS, Fault, Result
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference.md"
-GENERATED = (REFERENCE, ROOT / "docs" / "resilience.md", ROOT / "README.md", ROOT / "README.ko.md")
+GENERATED = (REFERENCE, ROOT / "docs" / "resilience.md", ROOT / "README.md", ROOT / "README.ko.md", CHART / "README.md")
 """The documents that hold generated pieces."""
 _PIECE = re.compile(r"(?P<begin><!-- generated: (?P<name>\w+) -->(?P<line>\n?)).*?<!-- end -->", re.DOTALL)
 
@@ -131,9 +132,20 @@ def held_out(language: str) -> str:
     return ", ".join(f"{scores[name]:.3f}".removeprefix("0") for name in ("three_class_accuracy", "binary_accuracy"))
 
 
+def values() -> str:
+    """What the chart's values are, from their comments."""
+    found = (value for top in read() for value in top.walk() if value.meaning)
+    return table("| value | default | meaning |", (_value(value.path, value.default, value.meaning) for value in found))
+
+
+def _value(path: tuple[str, ...], default: object, meaning: str) -> str:
+    shown = json.dumps(default, ensure_ascii=False)
+    return f"| `{'.'.join(path)}` | `{shown if len(shown) <= 60 else '…'}` | {meaning.replace('|', chr(92) + '|')} |"
+
+
 PIECES: dict[str, Callable[[], str]] = {
     "operations": operations, "errors": errors, "metrics": metrics, "settings": settings,
-    "faults": faults,
+    "faults": faults, "values": values,
     "sentiment_english": lambda: held_out("english"), "sentiment_korean": lambda: held_out("korean"),
 }  # fmt: skip
 

@@ -16,7 +16,7 @@ from tests.docs.tables import GENERATED, PIECES, REFERENCE, ROOT, regenerated, v
 
 DOCUMENTS = sorted(
     path
-    for pattern in ("*.md", "docs/**/*.md", "services/*/README.md", "loadtests/*.md")
+    for pattern in ("*.md", "docs/**/*.md", "services/*/README.md", "loadtests/*.md", "charts/*/README.md")
     for path in ROOT.glob(pattern)
 )
 OUTSIDE_SETTINGS = {"NARU_CACHE"}  # services/common/paths.py reads it before there are settings

@@ -1,0 +1,40 @@
+{{- /* From the gateways to the models' pods, and to the ports of endpoints that run elsewhere. */ -}}
+{{- define "naru.modelsEgress" -}}
+- to:
+    - podSelector:
+        matchLabels:
+          {{- include "naru.selector" . | nindent 10 }}
+          app.kubernetes.io/component: model
+{{- $ports := list -}}
+{{- $namespaces := list -}}
+{{- range .Values.models -}}
+{{- range ternary .versions dict (eq .runtime "external") -}}
+{{- with . -}}
+{{- range .endpoints }}{{ $ports = append $ports (regexFind ":[0-9]+/?$" . | trimAll ":/" | default "80" | int) }}{{ end -}}
+{{- if .service }}{{ $namespaces = append $namespaces (default $.Release.Namespace .namespace) }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- with uniq $ports }}
+- ports:
+  {{- range . }}
+    - {port: {{ . }}, protocol: TCP}
+  {{- end }}
+{{- end }}
+{{- with uniq $namespaces }}
+# The pods behind somebody else's Services have ports that are not known here.
+- to:
+  {{- range . }}
+    - namespaceSelector:
+        matchLabels:
+          kubernetes.io/metadata.name: {{ . | quote }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+
+{{- /* Whether a model is brought from outside the cluster when its pod starts: "true" or "". */ -}}
+{{- define "naru.fetches" -}}
+{{- $remote := regexMatch "^(hf:|s3:|packaged:)" .source -}}
+{{- range .adapters }}{{ if regexMatch "^(hf:|s3:)" . }}{{ $remote = true }}{{ end }}{{ end -}}
+{{- if or $remote .fetches (eq .bento "recommendation") }}true{{ end -}}
+{{- end -}}

@@ -1,0 +1,19 @@
+{{- define "naru.dnsEgress" -}}
+- to:
+    - {{ toYaml .Values.networkPolicy.dns | nindent 6 | trim }}
+  ports:
+    - {port: 53, protocol: UDP}
+    - {port: 53, protocol: TCP}
+{{- end -}}
+
+{{- /* Addresses and ports, as a rule of egress. */ -}}
+{{- define "naru.addressEgress" -}}
+- to:
+  {{- range .cidrs }}
+    - ipBlock: {cidr: {{ . | quote }}}
+  {{- end }}
+  ports:
+  {{- range .ports }}
+    - {port: {{ int . }}, protocol: TCP}
+  {{- end }}
+{{- end -}}

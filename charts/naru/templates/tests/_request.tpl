@@ -1,0 +1,8 @@
+{{- /* The model that `helm test` asks: the one named, else the first chat model. */ -}}
+{{- define "naru.testModel" -}}
+{{- if .Values.test.model -}}
+{{- .Values.test.model -}}
+{{- else -}}
+{{- range $name, $entry := .Values.models }}{{ if eq $entry.task "chat" }}{{ $name }}{{ break }}{{ end }}{{ end -}}
+{{- end -}}
+{{- end -}}

@@ -59,6 +59,7 @@ from services.gateway.routing.dispatch import seeded
 from services.gateway.routing.fleet import LiveFleet
 from services.gateway.routing.fleetsource import FleetSource
 from services.gateway.routing.resilience import resilience
+from services.gateway.series import Retiring
 from services.gateway.servers import Server
 from services.gateway.settings import DevelopmentKey, GatewaySection, GrpcSettings, KubernetesSettings, Settings
 from services.gateway.upstream.discovery.base import Discovery
@@ -87,6 +88,7 @@ class Gateway:
     drain: Drain
     metrics: Metrics
     memory: Memory
+    retiring: Retiring
     books: Books
     cache: Store
     log: RequestLog
@@ -112,6 +114,7 @@ class Gateway:
             group.create_task(self.health.rounds.run())
             group.create_task(self.scraper.rounds.run())
             group.create_task(self.metrics.keep_folded())
+            group.create_task(self.retiring.run())
             group.create_task(self.metrics.keep_time())
             group.create_task(self.memory.run())
 
@@ -134,6 +137,8 @@ def build(settings: GatewaySection, keys: KeySource, seed: int | None = None) ->
     live.follow(lambda fleet: scraper.rounds.follow(fleet.compared()))
     live.follow(lambda fleet: metrics.keep_only(fleet.endpoints()))
     live.follow(lambda fleet: metrics.promise(fleet.registry))
+    retiring = Retiring(metrics.instruments())
+    live.follow(lambda fleet: retiring.use({name: model.versions for name, model in fleet.registry.models.items()}))
     metrics.watch(live.endpoints)
     metrics.version_endpoints.read = live.healthy
     DiscoveryMetrics(registry).watch(discovery, lambda: live.fleet.registry)
@@ -178,6 +183,7 @@ def build(settings: GatewaySection, keys: KeySource, seed: int | None = None) ->
         drain=drain,
         metrics=metrics,
         memory=Memory(lambda: drain.running),
+        retiring=retiring,
         books=context.books,
         cache=context.cache,
         log=log,

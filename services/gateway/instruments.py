@@ -7,11 +7,13 @@ owns histograms calls `fold` now and then, so that observations do not pile up b
 
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+T = TypeVar("T")
 Labels = tuple[str, ...]
 """Values, in the order of the names."""
 
@@ -83,6 +85,10 @@ class Counts(Collector):
             child = self._children[values] = Count()
         return child
 
+    def forget(self, gone: Callable[[Mapping[str, str]], bool]) -> None:
+        """Drop the children whose labels are gone; who still holds one counts in vain."""
+        self._children = _without(self._children, self._labelnames, gone)
+
     def keep_only(self, wanted: Collection[Labels]) -> None:
         """Forget the children of all other label values."""
         self._children = {values: child for values, child in self._children.items() if values in wanted}
@@ -134,6 +140,10 @@ class Histograms(Collector):
             child = self._children[values] = Buckets(self._bounds)
         return child
 
+    def forget(self, gone: Callable[[Mapping[str, str]], bool]) -> None:
+        """Drop the children whose labels are gone; who still holds one observes in vain."""
+        self._children = _without(self._children, self._labelnames, gone)
+
     def fold(self) -> None:
         for child in self._children.values():
             child.fold()
@@ -143,3 +153,9 @@ class Histograms(Collector):
         for values, child in self._children.items():
             family.add_metric(values, child.cumulative(), child.sum)
         yield family
+
+
+def _without(children: Mapping[Labels, T], names: Labels, gone: Callable[[Mapping[str, str]], bool]) -> dict[Labels, T]:
+    return {
+        values: child for values, child in children.items() if not gone(dict(zip(names, values, strict=True)))
+    }  # fmt: skip

@@ -7,7 +7,7 @@ registry, the key file and the bounded words of `services.common.errors`.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 from prometheus_client import CollectorRegistry
@@ -255,9 +255,13 @@ class Metrics:
             (), LAG_BUCKETS,
         )  # fmt: skip
 
+    def instruments(self) -> Iterator[Counts | Histograms]:
+        """Those that hold what they were given; the others read it elsewhere."""
+        return (each for each in vars(self).values() if isinstance(each, Counts | Histograms))
+
     def fold(self) -> None:
         """Sort what was observed into its buckets; see `Buckets.fold`."""
-        for instrument in vars(self).values():
+        for instrument in self.instruments():
             if isinstance(instrument, Histograms):
                 instrument.fold()
 

@@ -101,6 +101,14 @@ async def cut_mid_stream(_: Received, wire: Wire) -> None:
     await wire.last()
 
 
+async def dies_at_its_end(_: Received, wire: Wire) -> None:
+    await wire.head()
+    await wire.events(delta(role="assistant", content=""), delta(content="Hel"), delta(content="lo"))
+    await wire.events({"id": "c", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    await asyncio.sleep(0.05)
+    wire.reset()
+
+
 async def page(_: Received, wire: Wire) -> None:
     await wire.head(200, "text/html")
     await wire.chunk(b"<html>It works!</html>")
@@ -183,6 +191,7 @@ FAULTS = (
     Fault("FIN mid-stream", fin_mid_stream, _error("upstream_error", 200), MIGRATED, why="migrated"),
     Fault("RST mid-stream", rst_mid_stream, _error("upstream_error", 200), MIGRATED, why="migrated"),
     Fault("a stream that ends without its end", cut_mid_stream, _error("truncated", 200), MIGRATED, why="migrated"),
+    Fault("RST between the `finish_reason` and `[DONE]`", dies_at_its_end, OK, OK),
     Fault("an error of the engine's own mid-stream", engines_own_error,
           Result(200, "upstream_error", 1, "engine"), Result(200, "upstream_error", 1, "engine")),
     Fault("a page instead of a stream", page, _BROKEN, RETRIED, why="broken"),

@@ -24,3 +24,11 @@ def for_model(body: bytes, name: str) -> bytes:
     if "model" not in fields:
         return body
     return msgspec.json.encode({**fields, "model": raw(name)})
+
+
+def asks_once(body: bytes) -> bool:
+    """Whether there is one answer to the request: no `n`, no list of prompts."""
+    fields = fields_of(body)
+    count, prompt = (msgspec.json.decode(fields.get(name, b"null")) for name in ("n", "prompt"))
+    several = isinstance(prompt, list) and not all(isinstance(token, int) for token in prompt)
+    return count in (None, 1) and not several

@@ -53,6 +53,10 @@ DONE = Reading(done=True)
 class Dialect(Protocol):
     """One API's way to stream, to answer whole and to report an error inside a stream."""
 
+    @property
+    def end_event(self) -> bytes:
+        """What follows an answer whose text and usage are complete; empty where the last event holds some of that."""
+
     def read_event(self, data: bytes) -> Reading: ...
     def read_answer(self, body: bytes) -> Usage: ...
     def error_event(self, error: dict[str, object]) -> bytes: ...
@@ -168,6 +172,8 @@ _read_chunk = msgspec.json.Decoder(_Chunk).decode
 class OpenAIStream(_WholeAnswers):
     """`/v1/chat/completions` and `/v1/completions`: chunks, then `[DONE]`."""
 
+    end_event = b"data: [DONE]\n\n"
+
     def read_event(self, data: bytes) -> Reading:
         if data == b"[DONE]":
             return DONE
@@ -208,6 +214,8 @@ _read_response_event = _decoder(_ResponseEvent)
 class ResponsesStream(_WholeAnswers):
     """`/v1/responses`: typed events, the last of which is completed, incomplete or failed."""
 
+    end_event = b""
+
     def read_event(self, data: bytes) -> Reading:
         event = _read_response_event(data)
         if event is None:
@@ -229,6 +237,7 @@ class _MessageDelta(msgspec.Struct):
     text: Any = None
     thinking: Any = None
     partial_json: Any = None
+    stop_reason: Any = None
 
 
 class _Block(msgspec.Struct):
@@ -253,6 +262,8 @@ _read_message_event = _decoder(_MessageEvent)
 class MessagesStream(_WholeAnswers):
     """`/v1/messages`, Anthropic's dialect: `message_start` … `message_stop`."""
 
+    end_event = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+
     def read_event(self, data: bytes) -> Reading:
         event = _read_message_event(data)
         if event is None:
@@ -263,7 +274,8 @@ class MessagesStream(_WholeAnswers):
         content = delta is not None and bool(delta.text or delta.thinking or delta.partial_json)
         content = content or (block is not None and block.type == "tool_use")
         return Reading(
-            content, _usage(event.usage), done=event.type == "message_stop", failed=event.type == "error"
+            content, _usage(event.usage), done=event.type == "message_stop", failed=event.type == "error",
+            finished=delta is not None and delta.stop_reason is not None,
         )  # fmt: skip
 
     def error_event(self, error: dict[str, object]) -> bytes:
@@ -273,6 +285,8 @@ class MessagesStream(_WholeAnswers):
 
 class TaskAnswer(_WholeAnswers):
     """A task model's answer: whole, without tokens."""
+
+    end_event = b""
 
     def read_event(self, data: bytes) -> Reading:  # noqa: ARG002 - a dialect's signature
         return NOTHING

@@ -16,6 +16,8 @@ class Meter:
     """Events with content that the client was sent."""
     done = False
     failed = False
+    finished = False
+    """The engine said why its answer ended: no more text comes."""
     cache: str | None = None
     """What the model's cache, if it has one, said."""
     dispatched: float | None = None
@@ -31,6 +33,7 @@ class Meter:
 
     def read(self, reading: Reading) -> None:
         """What one event from the engine says, as it comes in."""
+        self.finished = self.finished or reading.finished
         if reading.content:
             if self._first_seen is None:
                 self._first_seen = perf_counter()
@@ -43,7 +46,8 @@ class Meter:
 
     def restart(self) -> None:
         """Nothing of what was read so far has reached the client, and nothing of it will."""
-        self.usage, self.done, self.failed, self._first_seen = NO_USAGE, False, False, None
+        self.usage, self._first_seen = NO_USAGE, None
+        self.done = self.failed = self.finished = False
 
     def bytes_left(self) -> None:
         """Something of the answer was handed to the client's connection."""

@@ -11,7 +11,7 @@ from typing import Protocol
 from services.common.errors import ClientGone, NaruError, NoHealthyEndpoint, UpstreamError, UpstreamTruncated
 from services.gateway.metrics import OK, VersionMetrics
 from services.gateway.relay.admission import UNLIMITED, Place
-from services.gateway.relay.bodies import for_model
+from services.gateway.relay.bodies import asks_once, for_model
 from services.gateway.relay.books import Ended
 from services.gateway.relay.call import Call
 from services.gateway.relay.context import RelayContext
@@ -227,8 +227,12 @@ class Relay:
             self._answer_whole(b"".join(self._parts))
 
     def on_fail(self, error: NaruError) -> None:
-        if not self.over and self.committed and self._mover is not None and self._mover.begin(error):
-            return
+        if not self.over and self.committed:
+            if self._is_whole():
+                self._end_for_engine()
+                return
+            if self._mover is not None and self._mover.begin(error):
+                return
         if isinstance(error, NoHealthyEndpoint) and not self.over and not self.committed and self._held():
             return
         self._fail(error)
@@ -358,6 +362,17 @@ class Relay:
             self._carrier.write(self._splitter.rest)
         self._carrier.end()
         self._finish(UpstreamError.reason if self._meter.failed else OK)
+
+    def _is_whole(self) -> bool:
+        """Whether an engine that died had said all that the client asked for, but for the end of the stream."""
+        call, meter = self._call, self._meter
+        told = call.hide_usage or meter.usage.output is not None
+        return meter.finished and not meter.failed and told and bool(call.dialect.end_event) and asks_once(call.body)
+
+    def _end_for_engine(self) -> None:
+        self._carrier.write(self._call.dialect.end_event)
+        self._carrier.end()
+        self._finish(OK)
 
     # a whole answer
 

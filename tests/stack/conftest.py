@@ -33,6 +33,8 @@ class Stack:
     grpc: str
     admin: str
     llm: str
+    sentiment: str
+    recommendation: str
 
     @property
     def key(self) -> str:
@@ -60,8 +62,9 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         )
         assert up.returncode == 0, f"naru up failed:\n{up.stdout[-4000:]}\n{up.stderr[-4000:]}"
         yield Stack(
-            f"http://127.0.0.1:{http}", f"127.0.0.1:{grpc}", f"http://127.0.0.1:{admin}", f"http://127.0.0.1:{llm}"
-        )
+            f"http://127.0.0.1:{http}", f"127.0.0.1:{grpc}", f"http://127.0.0.1:{admin}", f"http://127.0.0.1:{llm}",
+            f"http://127.0.0.1:{sentiment}", f"http://127.0.0.1:{recommendation}",
+        )  # fmt: skip
     finally:
         down = subprocess.run(
             [*naru, "down"], env=environment, capture_output=True, text=True, timeout=120, check=False

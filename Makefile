@@ -2,6 +2,7 @@
 PYTHON ?= python3.11
 SERVICES ?=
 IMAGES ?=
+UPGRADE ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
@@ -32,12 +33,12 @@ check: install ## Linters, types, layers, generated files, locks
 	@$(BIN)/python -m tests.docs.regenerate --check
 
 test: check ## All the set-up, the checks, then every test, against the real models
-	@for each in redis-server prometheus chromium npm; do command -v $$each >/dev/null || \
+	@for each in redis-server prometheus chromium npm buildah debootstrap; do command -v $$each >/dev/null || \
 		echo "no $$each: its tests are skipped; 'apt-get install $$each' runs them"; done
 	@$(BIN)/pytest
 
-lock: install ## Make the locks anew after a change of dependencies
-	@$(BIN)/python -m services.local.lock
+lock: install ## Make the locks anew after a change of dependencies; UPGRADE=--upgrade takes the newest versions
+	@$(BIN)/python -m services.local.lock $(UPGRADE)
 
 generate: install ## Make the code of protos/, dashboards, rules, the chart's schema and the docs' tables anew
 	@$(BIN)/python -m services.common.generate

@@ -22,7 +22,7 @@ EXTRAS = {
     "local.txt": RUN_TIME,
     "dev.txt": (*RUN_TIME, "train", "dev"),
 }
-GROUPS = {"oip-clients.txt": "oip-clients", "build.txt": "build"}
+GROUPS = {"oip-clients.txt": "oip-clients", "build.txt": "build", "supply-chain.txt": "supply-chain"}
 """Locks of dependency groups: what has an environment of its own."""
 
 

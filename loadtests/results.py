@@ -34,9 +34,9 @@ class Results:
     def spread(self, target: str, name: str) -> Spread:
         return _spread(self._figures[target, name])
 
-    def added(self, target: str, name: str) -> Spread:
-        """What the target adds to the engine's own figure of the same round."""
-        pairs = zip(self._figures[target, name], self._figures[DIRECT, name], strict=True)
+    def added(self, target: str, name: str, to: str = DIRECT) -> Spread:
+        """What the target adds to another one's figure of the same round; else to the engine's own."""
+        pairs = zip(self._figures[target, name], self._figures[to, name], strict=True)
         return _spread([through - direct for through, direct in pairs])
 
 

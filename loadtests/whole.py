@@ -48,20 +48,22 @@ def is_whole(answer: bytes) -> bool:
     return False
 
 
-def saturate(
-    port: int, connections: int, *, seconds: float = math.inf, requests: float = math.inf, alongside: Step | None = None
-) -> Rate:
+def saturate(  # noqa: PLR0913 - what a load is
+    port: int, connections: int, *, seconds: float = math.inf, requests: float = math.inf,
+    alongside: Step | None = None, request: bytes = REQUEST,
+) -> Rate:  # fmt: skip
     """`connections` clients that each ask again as soon as they are answered, for so long or so many requests.
 
     With `alongside`, this thread never sleeps, and calls it between two looks. Raises BrokenAnswer.
     """
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(connect(port)) for _ in range(connections)]
-        return _Saturation(sockets, alongside).run(seconds, requests)
+        return _Saturation(sockets, alongside, request).run(seconds, requests)
 
 
 class _Saturation:
-    def __init__(self, sockets: list[socket.socket], alongside: Step | None) -> None:
+    def __init__(self, sockets: list[socket.socket], alongside: Step | None, request: bytes) -> None:
+        self._request = request
         self._poll, self._alongside, self._heard = select.epoll(), alongside, perf_counter()
         self._receive = {each.fileno(): each.recv for each in sockets}
         self._send = {each.fileno(): each.send for each in sockets}
@@ -73,9 +75,9 @@ class _Saturation:
     def run(self, seconds: float, requests: float) -> Rate:
         waiting, done, began = len(self._send), 0, perf_counter()
         for send in self._send.values():
-            send(REQUEST)
+            send(self._request)
         while done + waiting < requests and perf_counter() - began < seconds:
-            done += self._round(REQUEST)
+            done += self._round(self._request)
         while waiting:
             answered = self._round(b"")
             done, waiting = done + answered, waiting - answered

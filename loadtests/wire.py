@@ -70,8 +70,8 @@ def request(body: dict[str, object], path: str = PATH, key: str = KEY) -> bytes:
     return head.encode() + data
 
 
-def whole_request() -> bytes:
-    return request({"model": MODEL, "messages": MESSAGES})
+def whole_request(key: str = KEY) -> bytes:
+    return request({"model": MODEL, "messages": MESSAGES}, key=key)
 
 
 def stream_request() -> bytes:

@@ -2,6 +2,7 @@
 
     python -m loadtests.cluster                     # scripted models, five simulations
     python -m loadtests.cluster --model sentiment   # the real sentiment service in the pods
+    python -m loadtests.cluster --model llm         # the real vLLM
 
 The gateway is a process of its own that watches an API server which speaks the real protocol; the models are processes
 that come and go (`pods.py`). Clients ask without a pause, every second one for a stream, and check each answer whole.
@@ -74,6 +75,17 @@ def sentiment() -> Asking:
         Kind("sentiment", "services.sentiment", "/readyz", by_environment="SENTIMENT"), "/v1/sentiment",
         lambda _: {"model": MODEL, "input": "What a lovely day"},
         lambda _, answer: json.loads(answer)["results"][0]["label"] == "positive",
+    )  # fmt: skip
+
+
+def llm() -> Asking:
+    messages = [{"role": "user", "content": "Count to five."}]
+    variables = {"NARU_LLM__SERVED_NAME": MODEL, "NARU_LLM__MAX_MODEL_LEN": "512"}
+    kind = Kind("chat", "services.llm", "/health", by_environment="LLM", variables=variables)
+    return Asking(
+        kind, "/v1/chat/completions",
+        lambda stream: {"model": MODEL, "messages": messages, "stream": stream, "max_tokens": TOKENS},
+        lambda stream, answer: answer.endswith(b"data: [DONE]\n\n") if stream else b'"usage"' in answer,
     )  # fmt: skip
 
 
@@ -303,13 +315,13 @@ async def simulate(name: str, asking: Asking, load: Load, activation: float = 12
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Pods come and go, and no request fails.")
-    parser.add_argument("--model", choices=["scripted", "sentiment"], default="scripted")
+    parser.add_argument("--model", choices=["scripted", "sentiment", "llm"], default="scripted")
     parser.add_argument("--clients", type=int, default=50)
     parser.add_argument("--pods", type=int, default=3)
     parser.add_argument("--times", type=int, default=3, help="how often what is simulated happens")
     parser.add_argument("--simulation", choices=SIMULATIONS, action="append", help="one or more; all of them otherwise")
     asked = parser.parse_args()
-    asking = sentiment() if asked.model == "sentiment" else chat(load=2, pace=0.05)
+    asking = {"scripted": chat(load=2, pace=0.05), "sentiment": sentiment(), "llm": llm()}[asked.model]
     bad = []
     print(HEAD)
     for name in asked.simulation or SIMULATIONS:

@@ -11,7 +11,7 @@ import itertools
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -35,12 +35,13 @@ class Kind:
     arguments: Sequence[str] = ()
     by_environment: str = ""
     """Where not empty, host and port are given as `NARU_<this>__HOST` and `__PORT`."""
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     def command(self, host: str, port: int) -> tuple[list[str], dict[str, str]]:
         address = {"HOST": host, "PORT": str(port)}
         if self.by_environment:
             variables = {f"NARU_{self.by_environment}__{name}": value for name, value in address.items()}
-            return [sys.executable, "-m", self.module, *self.arguments], variables
+            return [sys.executable, "-m", self.module, *self.arguments], variables | self.variables
         options = [part for name, value in address.items() for part in (f"--{name.lower()}", value)]
         return [sys.executable, "-m", self.module, *options, *self.arguments], {}
 

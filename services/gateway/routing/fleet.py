@@ -71,6 +71,11 @@ class ModelPool:
     def ready(self) -> bool:
         return any(endpoint.healthy and endpoint.version not in self.shadows for endpoint in self.endpoints)
 
+    @property
+    def accepting(self) -> bool:
+        """Whether it is of use to send requests: they are answered, or wait until they are."""
+        return self.entry.activation is not None or self.ready
+
 
 class Fleet:
     def __init__(self, registry: Registry, models: Mapping[str, ModelPool]) -> None:

@@ -3,10 +3,13 @@
 import asyncio
 from pathlib import Path
 
+import grpc
 import httpx
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.gateway.discovery.clusters import CHAT, announce, ask, gateway, known, pods, registry, until, until_known
+from tests.gateway.grpc.client import calling, details, drained, text
 from tests.support.engine import Engine, Received, Wire, hello
 from tests.support.kubernetes import ApiServer, api_server, endpoint_slice, pod
 
@@ -141,3 +144,34 @@ async def test_also_a_model_of_plain_addresses_may_wait(tmp_path: Path) -> None:
             assert not waiting.done()
             await one.start()
             assert (await waiting).status_code == 200
+
+
+async def test_over_grpc_too(tmp_path: Path) -> None:
+    async with (
+        api_server() as server,
+        pods(1) as (one,),
+        gateway(server, tmp_path, SLEEPER) as made,
+        calling(made) as client,
+    ):
+        health = health_pb2_grpc.HealthStub(client.channel)
+        asked = health_pb2.HealthCheckRequest(service="naru.v1.ChatService")
+        # Who asks first must still come: nothing else would start the model.
+        assert (await health.Check(asked)).status == health_pb2.HealthCheckResponse.SERVING
+        waiting = asyncio.create_task(drained(client.stream()))
+        async with asyncio.timeout(5):
+            while await made.value("naru_queue_depth", model="m") < 1:
+                await asyncio.sleep(0.01)
+        await announce(server, "llm", one)
+        assert text(await waiting) == "Hello"
+
+
+async def test_over_grpc_the_timeout_is_unavailable_with_a_time(tmp_path: Path) -> None:
+    models = registry("llm", activation={"timeout": "300ms"})
+    async with api_server() as server, gateway(server, tmp_path, models) as made, calling(made) as client:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await drained(client.stream())
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        told = details(caught.value)
+        assert told.reason.lower() == "timeout_activation"
+        assert told.retry_after is not None
+        assert told.retry_after >= 1

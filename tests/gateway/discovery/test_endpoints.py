@@ -182,3 +182,14 @@ async def test_a_version_of_a_service_without_pods_is_listed_and_answered_503(tm
         assert (listed["versions"], listed["ready"]) == (["llm"], False)
         assert (await ask(made, **{"x-naru-version": "llm"})).status_code == 503
         assert (await ask(made, **{"x-naru-version": "other"})).status_code == 404
+
+
+async def test_a_gateways_own_zone_is_preferred_while_the_cluster_means_it_to_be(tmp_path: Path) -> None:
+    async with api_server() as server, pods(2) as (near, far):
+        hinted = [pod(near.host, zones=("a",)), pod(far.host, zones=("b",))]
+        await server.put(endpoint_slice("llm", *hinted, port=near.port))
+        async with gateway(server, tmp_path, kubernetes={"zone": "a"}) as made:
+            assert set(await answered(made)) == {near.host}
+            await server.put(endpoint_slice("llm", pod(near.host, zones=("a",)), pod(far.host), port=near.port))
+            await until_known(made, near, far)
+            assert set(await answered(made)) == {near.host, far.host}

@@ -1,4 +1,5 @@
-"""`grpc.health.v1`: a service is served while this gateway takes calls and some model of its task is ready.
+"""`grpc.health.v1`: a service is served while this gateway takes calls and some model of its task is ready,
+or is started for the requests that come.
 
 https://github.com/grpc/grpc/blob/master/doc/health-checking.md . Read when asked, so it is never out of date; nobody
 needs a key for it.
@@ -53,7 +54,7 @@ class HealthServicer:
         if service != GATEWAY and service not in self._tasks:
             return HealthCheckResponse.SERVICE_UNKNOWN
         ready = service == GATEWAY or any(
-            pool.ready for pool in self._live.fleet.models.values() if pool.task in self._tasks[service]
+            pool.accepting for pool in self._live.fleet.models.values() if pool.task in self._tasks[service]
         )
         serving = ready and not self._drain.draining
         return HealthCheckResponse.SERVING if serving else HealthCheckResponse.NOT_SERVING

@@ -146,9 +146,10 @@ class Cluster:
         token = _text(settings.token_file)
         authority = settings.ca_file if settings.ca_file.is_file() else None
         return Configuration(
-            host=settings.server or _own_server(), ssl_ca_cert=None if authority is None else str(authority),
+            host=(settings.server or _own_server()).rstrip("/"),
+            ssl_ca_cert=None if authority is None else str(authority),
             api_key={"BearerToken": f"Bearer {token}"} if token else {},
-        )  # fmt: skip
+        )
 
 
 async def _from_file(path: Path, context: str | None) -> Configuration:

@@ -120,6 +120,8 @@ class Found:
             if end is not None:
                 self.late += answer.began > end + SEEN
                 self.finished_while_leaving += answer.began + answer.seconds > end
+        killed = [made.host for made in deployment.gone if made.killed]
+        self.failures += [f"the pod {host} did not end within its grace" for host in killed]
         self.started, self.stopped = len(deployment.pods) + len(deployment.gone), len(deployment.gone)
 
     @property

@@ -41,7 +41,7 @@ class Kind:
         address = {"HOST": host, "PORT": str(port)}
         if self.by_environment:
             variables = {f"NARU_{self.by_environment}__{name}": value for name, value in address.items()}
-            return [sys.executable, "-m", self.module, *self.arguments], variables | self.variables
+            return [sys.executable, "-m", self.module, *self.arguments], {**variables, **self.variables}
         options = [part for name, value in address.items() for part in (f"--{name.lower()}", value)]
         return [sys.executable, "-m", self.module, *options, *self.arguments], {}
 
@@ -51,7 +51,6 @@ class Pod:
     host: str
     node: str
     process: asyncio.subprocess.Process
-    began: float
     ready: bool = False
     terminating: float | None = None
     """`monotonic()` since when."""
@@ -110,7 +109,7 @@ class Deployment:
         process = await asyncio.create_subprocess_exec(
             *command, env={**os.environ, **variables}, stdout=quiet, stderr=quiet, start_new_session=True
         )
-        made = Pod(host, node, process, monotonic())
+        made = Pod(host, node, process)
         self.pods.append(made)
         await self._announce()
         async with httpx.AsyncClient(base_url=f"http://{host}:{self.port}", timeout=5) as client:

@@ -40,6 +40,6 @@ async def test_what_fails_is_found() -> None:
     made.found.answers = [Answer(began, 1.0, "127.0.0.2", stream=True) for began in (1.0, 9.9, 10.1, 12.0)]
     process = await asyncio.create_subprocess_exec("true")
     await process.wait()
-    deployment.gone.append(Pod("127.0.0.2", "a", process, 0.0, terminating=10.0))
+    deployment.gone.append(Pod("127.0.0.2", "a", process, terminating=10.0))
     made.found.judge(deployment)
     assert (made.found.late, made.found.finished_while_leaving) == (1, 3)

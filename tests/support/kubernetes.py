@@ -188,7 +188,12 @@ class ApiServer:
             await self.broken(asked, wire)
         elif self.tokens is not None and asked.token not in self.tokens:
             await failure(401, "Unauthorized")(asked, wire)
-        elif asked.watches:
+        else:
+            await self.tell(asked, wire)
+
+    async def tell(self, asked: Asked, wire: Wire) -> None:
+        """The truth."""
+        if asked.watches:
             await self._watch(asked, wire)
         else:
             await self._list(asked, wire)

@@ -4,15 +4,11 @@ import asyncio
 from collections import Counter
 from pathlib import Path
 
-import pytest
-
 from tests.gateway.discovery.clusters import announce, ask, gateway, known, pods, registry, until, until_known
 from tests.gateway.test_reload import QUICK, reload
 from tests.support.engine import Received, Wire, delta, usage
 from tests.support.gateway import Running
 from tests.support.kubernetes import api_server, endpoint_slice, pod
-
-pytestmark = pytest.mark.usefixtures("carrier")
 
 
 async def answered(made: Running, requests: int = 20) -> Counter[str]:
@@ -87,15 +83,15 @@ async def test_a_draining_pod_gets_no_new_request_and_its_streams_finish(tmp_pat
 async def test_a_stream_whose_pod_is_killed_goes_on_at_one_that_came_later(tmp_path: Path) -> None:
     """Also where the registry has changed meanwhile: the call keeps its configuration, not its dead pods."""
 
-    async def forty(_: Received, wire: Wire) -> None:
+    async def long(_: Received, wire: Wire) -> None:
         await wire.head()
-        for _i in range(40):
+        for _i in range(30):
             await wire.events(delta(content="a"), pause=0.05)
-        await wire.events(usage(1, 40), "[DONE]")
+        await wire.events(usage(1, 30), "[DONE]")
         await wire.last()
 
     body = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "stream": True}
-    async with api_server() as server, pods(4, forty) as (one, two, three, four):
+    async with api_server() as server, pods(4, long) as (one, two, three, four):
         await announce(server, "llm", one, two)
         async with gateway(server, tmp_path, **QUICK) as made:
             running = asyncio.create_task(made.http.post("/v1/chat/completions", json=body))

@@ -72,7 +72,8 @@ class Session:
     async def watch(self, version: str, seconds: int) -> AsyncIterator[tuple[str, RawSlice]]:
         """What changes from that version on, as type and slice, until the server ends it after so many seconds.
 
-        A bookmark's slice has nothing but its resource version.
+        A bookmark's slice has nothing but its resource version. Returns once the server has agreed; whoever calls it
+        reads what it returns.
         """
         with told_apart():
             async with asyncio.timeout(ANSWER):
@@ -80,12 +81,19 @@ class Session:
                     self._namespace, watch=True, resource_version=version, allow_watch_bookmarks=True,
                     timeout_seconds=seconds, _request_timeout=seconds + ANSWER,
                 )  # fmt: skip
-            with contextlib.closing(answer):
+            with contextlib.ExitStack() as failing:
+                failing.callback(answer.close)
                 async with asyncio.timeout(ANSWER):
                     await _check(answer)
-                while line := await answer.content.readline():
-                    if not line.isspace():
-                        yield _read(line)
+                failing.pop_all()
+        return _events(answer)
+
+
+async def _events(answer: aiohttp.ClientResponse) -> AsyncIterator[tuple[str, RawSlice]]:
+    with told_apart(), contextlib.closing(answer):
+        while line := await answer.content.readline():
+            if not line.isspace():
+                yield _read(line)
 
 
 def _read(line: bytes) -> tuple[str, RawSlice]:

@@ -20,14 +20,14 @@ from services.gateway.upstream.discovery.slices import RawSlice, Slice, kept
 logger = logging.getLogger("naru.discovery")
 
 BRIEF = 1.0
-"""Seconds; a watch that ends sooner and said nothing is not simply renewed: something closes it."""
+"""Seconds; only after them a watch is known to go well: one that ends sooner and said nothing, something closes."""
 LONGEST_ASKED = 60.0
 """Seconds no `Retry-After` of the server's exceeds."""
 
 
 class Session(Protocol):
     async def list(self) -> tuple[list[RawSlice], str]: ...
-    def watch(self, version: str, seconds: int) -> AsyncIterator[tuple[str, RawSlice]]: ...
+    async def watch(self, version: str, seconds: int) -> AsyncIterator[tuple[str, RawSlice]]: ...
 
 
 Connect = Callable[[str], AbstractAsyncContextManager[Session]]
@@ -44,6 +44,7 @@ class NamespaceWatch:
         self.listed = asyncio.Event()
         """Set once everything was read for the first time."""
         self._seconds, self._backoff, self._changed = max(1, round(seconds)), backoff, changed
+        self._brief = min(BRIEF, self._seconds / 2)
         self._version: str | None = None
         """The resource version up to which all is known; None where everything is to be read."""
         self._connected = False
@@ -70,21 +71,24 @@ class NamespaceWatch:
         """One watch, from where the last one ended."""
         if self._version is None:
             await self._list(session)
-        began, self._connected = monotonic(), True
-        heard = False
-        async for kind, raw in session.watch(self._version or "", self._seconds):
-            heard = True
-            self._hear()
-            self._take(kind, raw)
-        if not heard and monotonic() - began < min(BRIEF, self._seconds / 2):
+        events = await session.watch(self._version or "", self._seconds)
+        began, heard, self._connected = monotonic(), False, True
+        well = asyncio.get_running_loop().call_later(self._brief, self._go_well)
+        try:
+            async for kind, raw in events:
+                heard, self._heard = True, monotonic()
+                self._take(kind, raw)
+        finally:
+            well.cancel()
+        if not heard and monotonic() - began < self._brief:
             raise ClusterFault("network", "the API server ends every watch at once")
-        self._hear()
+        self._heard = monotonic()
 
     async def _list(self, session: Session) -> None:
         self._lists["expired" if self.listed.is_set() else "start"] += 1
         found, self._version = await session.list()
         self.slices = {raw.metadata.name: kept(raw) for raw in found}
-        self._hear()
+        self._heard = monotonic()
         self.listed.set()
         self._changed()
 
@@ -101,9 +105,7 @@ class NamespaceWatch:
             return  # a bookmark, which is the version alone
         self._changed()
 
-    def _hear(self) -> None:
-        """All is well."""
-        self._heard = monotonic()
+    def _go_well(self) -> None:
         self._backoff.reset()
         if self._trouble:
             self._trouble = ""

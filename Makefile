@@ -57,7 +57,10 @@ bench: install ## The gateway beside Envoy, vllm-router and the engine directly;
 images: ## Build the container images with docker or buildah; IMAGES="gateway sentiment" builds a part
 	@scripts/images.sh $(IMAGES)
 
+load: install ## Load on the stack that runs here; LOAD="--load knee ChatUser" and more: docs/loadtests.md; report in build/load
+	@$(BIN)/python -m loadtests.load $(LOAD)
+
 clean: ## Remove what was installed here; models stay in their cache
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
-.PHONY: help up down install check test lock generate format bench images clean
+.PHONY: help up down install check test lock generate format bench images load clean

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 from time import monotonic
 from typing import NamedTuple
 
-from loadtests.wire import LAST_CHUNK, NO_TAG, ROLE, STREAMED, USAGE_WANTED, USER, WHOLE, Script, chunk
+from loadtests.wire import LAST_CHUNK, MODEL, NO_TAG, ROLE, STREAMED, USAGE_WANTED, USER, WHOLE, Script, chunk
 
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b"
 WHOLE_ANSWER = ANSWER % (len(WHOLE), WHOLE)
@@ -26,7 +26,9 @@ NO_LENGTH = b"HTTP/1.1 411 Length Required\r\ncontent-length: 0\r\n\r\n"
 STREAM_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 LENGTH = b"\r\ncontent-length: "
 READ = select.EPOLLIN | select.EPOLLET
-"""Edge-triggered: every read takes all there is (a request is far shorter than a read)."""
+"""Edge-triggered: whoever reads takes all there is."""
+PIECE = 8192
+"""Bytes of one read; most requests are shorter."""
 
 
 @dataclass(slots=True)
@@ -119,12 +121,12 @@ class MockEngine:
                 self._accept(self._listening[number])
                 continue
             try:
-                data = connection.receive(8192)
+                data = connection.receive(PIECE)
                 if data.endswith(repeated) and connection.served and not connection.begun:
                     self.counts.requests += 1
                     connection.send(WHOLE_ANSWER)
                 else:
-                    self._read(connection, data)
+                    self._read(connection, data if len(data) < PIECE else data + _rest(connection))
             except BlockingIOError:
                 pass  # the read before took what this edge announced
             except ConnectionError:
@@ -159,8 +161,9 @@ class MockEngine:
             self._infer(connection, data[end - 4 :])
 
     def _get(self, head: bytes) -> bytes:
-        """Health checks, and `/stats`: what was counted."""
-        data = json.dumps(asdict(self.counts)).encode() if head.startswith(b"get /stats ") else b"{}"
+        """Health checks; `/stats`: what was counted; `/v1/models`, for a load that asks what there is."""
+        known = {b"get /stats": asdict(self.counts), b"get /v1/models": {"data": [{"id": MODEL, "task": "chat"}]}}
+        data = json.dumps(known.get(head[: head.find(b" http/")], {})).encode()
         return ANSWER % (len(data), data)
 
     def _infer(self, connection: Connection, body: bytes) -> None:
@@ -231,6 +234,15 @@ def served(engine: MockEngine) -> Iterator[threading.Lock]:
         stopped.set()
         thread.join()
         engine.close()
+
+
+def _rest(connection: Connection) -> bytes:
+    """What is there beyond a whole piece."""
+    parts = []
+    with contextlib.suppress(BlockingIOError):
+        while data := connection.receive(PIECE):
+            parts.append(data)
+    return b"".join(parts)
 
 
 def _frame(data: bytes) -> Frame:

@@ -61,10 +61,10 @@ class Script:
         return events.replace(NO_TAG, tag)
 
 
-def request(body: dict[str, object], path: str = PATH, key: str = KEY) -> bytes:
+def request(body: dict[str, object], path: str = PATH, key: str = KEY, host: str = "127.0.0.1") -> bytes:
     data = json.dumps(body, separators=(",", ":")).encode()
     head = (
-        f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {key}\r\n"
+        f"POST {path} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {key}\r\n"
         f"content-type: application/json\r\ncontent-length: {len(data)}\r\n\r\n"
     )
     return head.encode() + data

@@ -153,10 +153,12 @@ async def test_what_is_no_answer_is_a_miss(tmp_path: Path, redis: Server) -> Non
 async def test_a_client_that_leaves_while_redis_is_asked_is_counted_as_gone(tmp_path: Path, redis: Server) -> None:
     async with (
         engine(answering()) as one, slowed(redis.port, 5.0) as url,
-        running(cached(one.url), tmp_path, **using(url, 0.5)) as gateway,
+        running(cached(one.url), tmp_path, **using(url, 4.0)) as gateway,
     ):  # fmt: skip
         asking = asyncio.create_task(ask(gateway))
-        await asyncio.sleep(0.2)
+        async with asyncio.timeout(3):
+            while not await gateway.value("naru_inflight_requests"):
+                await asyncio.sleep(0.01)
         asking.cancel()
         await gateway.until_outcome("client_cancelled")
         await asyncio.sleep(0.5)

@@ -141,7 +141,7 @@ class ResilienceSettings(Section):
     migrations: int = Field(default=2, ge=0, le=5)
     """Times one chat stream whose engine dies is continued on another endpoint; 0 is off."""
     migration_text: int = Field(default=256 * 2**10, ge=0)
-    """Bytes of an answer's text that are remembered so that it can be continued; a longer one can't be."""
+    """Bytes of an answer's text, and one for each event, kept so that it can be continued; a longer one can't be."""
 
 
 class KeySettings(Section):

@@ -30,7 +30,8 @@ class Writer:
         body = request.json
         begun = body["messages"][-1]["content"] if body.get("continue_final_message") else ""
         if request.path == "/tokenize":
-            await wire.whole(*((200, {"count": PROMPT + len(begun)}) if self.tokenizes else (404, {})))
+            count = len(body["prompt"]) if "prompt" in body else PROMPT
+            await wire.whole(*((200, {"count": count}) if self.tokenizes else (404, {})))
             return
         rest = TEXT[len(begun) :][: body.get("max_tokens")]
         await wire.head()
@@ -143,6 +144,20 @@ async def test_an_engine_that_lags_is_billed_by_its_tokens(tmp_path: Path) -> No
         answer = await gateway.http.post("/v1/chat/completions", json=ASKING)
         *_, last = uninterrupted(answer.content)
         assert (last["usage"]["prompt_tokens"], last["usage"]["completion_tokens"]) == (PROMPT, len(TEXT))
+
+
+async def test_an_engine_that_lags_once_in_a_while_is_billed_by_its_tokens(tmp_path: Path) -> None:
+    async def lags_twice(request: Received, wire: Wire) -> None:
+        await wire.head()
+        await wire.events(*(delta(content=text) for text in ("T", "h", "e f", "e", "r", "ry", " ")))
+        await asyncio.sleep(0.02)
+        wire.reset()
+
+    async with served(tmp_path, lags_twice, Writer("b")) as gateway:
+        answer = await gateway.http.post("/v1/chat/completions", json={**ASKING, "max_tokens": 20})
+        found = chunks(answer.content)
+        assert "".join(c["choices"][0]["delta"].get("content", "") for c in found if c["choices"]) == TEXT[:20]
+        assert found[-1]["usage"]["completion_tokens"] == 20
 
 
 async def test_the_limit_on_output_holds_over_both(tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ class Moody:
 
 def registry(stack: Stack, faulty: Mapping[str, list[str]]) -> dict[str, Any]:
     """The stack's engines in three versions, and the models of `faulty` by their endpoints."""
+
     def version(urls: list[str], **more: Any) -> dict[str, Any]:
         return {"endpoints": urls, "weight": 100, **more}
 

@@ -146,9 +146,9 @@ async def engines_own_error(_: Received, wire: Wire) -> None:
 async def continues(request: Received, wire: Wire) -> None:
     """A healthy engine, which also counts tokens (one a character) and continues a text it is given."""
     body = request.json
-    text = sum(len(message["content"]) for message in body["messages"])
+    text = len(body.get("prompt", "")) + sum(len(message["content"]) for message in body.get("messages", ()))
     if request.path == "/tokenize":
-        await wire.whole(200, {"count": text + (1 if body.get("add_generation_prompt", True) else 0)})
+        await wire.whole(200, {"count": text})
     elif body.get("continue_final_message"):
         assert body["messages"][-1] == {"role": "assistant", "content": "Hel"}
         await wire.head()

@@ -54,7 +54,7 @@ class Lane:
         begin, end = len(line) + len(prefix), size - len(tail)
         if _TEXT(data, begin, end) is None:
             return False
-        return self._pass_on(data, data[begin:end], 1)
+        return self._pass_on(data, data[begin - 1 : end], 1)  # with the quote before it: see `Transcript.said`
 
     def _take_several(self, data: bytes) -> bool:
         """Chunks that came at once, as they do when there is much to do."""
@@ -69,7 +69,7 @@ class Lane:
                 return False
             if stop < 0 or _TEXT(data, begin, stop) is None:
                 return False
-            texts.append(data[begin:stop])
+            texts.append(data[begin - 1 : stop])
             at = end
         return self._pass_on(data, b"".join(texts), len(texts))
 
@@ -81,7 +81,6 @@ class Lane:
             if len(transcript.said) + len(text) > transcript.longest:
                 return False
             transcript.said += text
-            transcript.chunks += pieces
         self._write(data)
         self._exchange.heard = perf_counter()
         self._meter.content_left(self._gap, pieces)

@@ -28,41 +28,48 @@ _RESERVES = (("max_tokens", 1), ("max_completion_tokens", 1), ("min_tokens", 0))
 """Limits on the output, less what was generated already, and the least that they may become."""
 
 
+SEAM, _QUOTE = b'"', b"\xfe"
+"""What stands between the texts of two events, and what for itself: a byte that no UTF-8 holds. A JSON string's opening
+quote is a seam for nothing."""
+
+
 class Transcript:
     """What of one stream has reached the client: all that is needed to continue it."""
 
-    __slots__ = ("_first", "chunks", "finished", "longest", "plain", "said")
+    __slots__ = ("_first", "finished", "longest", "plain", "said")
 
     def __init__(self, longest: int) -> None:
         """`longest`: bytes that are remembered."""
         self.longest = longest
         self.said = bytearray()
-        """The text, in UTF-8."""
+        """The text, in UTF-8: each event's behind a `SEAM`."""
         self._first = b""
         self.plain = True
         """There was text and nothing else, and all of it is remembered."""
         self.finished = False
         """The stream has said why it ended."""
-        self.chunks = 0
-        """With text: as many as tokens, where an engine sends each by itself."""
 
     def add(self, data: bytes, reading: Reading) -> None:
         """An event's data as it goes to the client, and what it means."""
         if not self._first:
             self._first = data
         if reading.content and self.plain:
-            self.chunks += 1
             text = None if reading.text is None else reading.text.encode()
-            if text is None or len(self.said) + len(text) > self.longest:
+            if text is None or len(self.said) + 1 + len(text) > self.longest:
                 self.plain, self.said = False, bytearray()
             else:
-                self.said += text
+                self.said += SEAM + text.replace(SEAM, _QUOTE)
         if reading.finished:
             self.finished = True
 
     @property
     def text(self) -> str:
-        return self.said.decode()
+        return "".join(self.pieces)
+
+    @property
+    def pieces(self) -> list[str]:
+        """Each event's text: a token's, where an engine sends each token by itself."""
+        return [piece.replace(_QUOTE, SEAM).decode() for piece in self.said.split(SEAM)[1:]]
 
     def identity(self) -> Fields:
         """What every chunk of one answer has in common."""
@@ -95,11 +102,14 @@ class Continuation:
     messages: list[msgspec.Raw]
     text: str
 
-    def count_request(self, *, with_text: bool) -> bytes:
-        """For an engine's `/tokenize`: the conversation, or the conversation and the text so far."""
+    def count_request(self, text: str | None = None) -> bytes:
+        """For an engine's `/tokenize`: the conversation, or a text by itself."""
         fields = fields_of(self.body)
+        if text is not None:
+            plain = {"prompt": raw(text), "add_special_tokens": raw(False)}
+            return msgspec.json.encode({"model": fields["model"], **plain} if "model" in fields else plain)
         asked = {name: fields[name] for name in ("model", "chat_template_kwargs", "chat_template") if name in fields}
-        return msgspec.json.encode({**asked, **(self._open_end() if with_text else {"messages": raw(self.messages)})})
+        return msgspec.json.encode({**asked, "messages": raw(self.messages)})
 
     def request(self, spent: int) -> bytes:
         """The request's body, given the tokens of the text so far. Without any text it is the request as it was."""

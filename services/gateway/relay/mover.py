@@ -7,13 +7,12 @@ import msgspec
 from services.common.errors import NaruError, UpstreamError, UpstreamTimeout
 from services.gateway.relay.call import Call
 from services.gateway.relay.context import RelayContext
+from services.gateway.relay.counting import tokens_of
 from services.gateway.relay.migration import CHAT_PATH, Continuation, Splice, Transcript, conversation
 from services.gateway.routing.dispatch import Dispatch
 from services.gateway.upstream.endpoint import Endpoint
 from services.gateway.upstream.fetch import fetch, within
 
-CLOSE = 0.05
-"""Share by which the tokens of a text as it was written and as it is cut again may differ."""
 _COUNTING = within(2.0)
 
 
@@ -96,30 +95,29 @@ class Mover:
         self._dispatch.carry_on(endpoint)
 
     async def _tokens(self, endpoint: Endpoint, continuation: Continuation) -> tuple[int | None, int]:
-        """Tokens of the conversation and of the text so far.
+        """Tokens of the conversation and of the text so far, by the engine's own tokenizer.
 
-        Both by the engine's own tokenizer; but a model does not always write a text in the tokens that its tokenizer
-        would cut it into, and an engine sends a chunk per token unless it lags: where the count of chunks is close, it
-        is the true one. An engine that does not tell leaves the conversation to what its usage says.
+        An engine that does not tell leaves the conversation to what its usage says, and each event for a token.
         """
         if not continuation.text:
             return None, 0
-        counts = await asyncio.gather(
-            *(self._ask_count(endpoint, continuation.count_request(with_text=text)) for text in (False, True))
-        )
-        prompt, both = counts
-        chunks = self.transcript.chunks
-        if prompt is None or both is None or both < prompt:
-            return None, chunks
-        counted = both - prompt
-        return prompt, chunks if abs(chunks - counted) <= max(2, CLOSE * counted) else counted
+        pieces = self.transcript.pieces
 
-    async def _ask_count(self, endpoint: Endpoint, body: bytes) -> int | None:
+        async def count(text: str | None = None) -> int:
+            return await self._ask_count(endpoint, continuation.count_request(text))
+
         try:
-            status, answer = await fetch(endpoint, "/tokenize", _COUNTING, self._call.head, body)
-            return _read_count(answer).count if status == 200 else None
+            prompt, spent = await asyncio.gather(count(), tokens_of(pieces, count))
         except (UpstreamError, msgspec.DecodeError, UnicodeDecodeError):
-            return None
+            return None, len(pieces)
+        return prompt, spent
+
+    async def _ask_count(self, endpoint: Endpoint, body: bytes) -> int:
+        """Raises UpstreamError, DecodeError, UnicodeDecodeError."""
+        status, answer = await fetch(endpoint, "/tokenize", _COUNTING, self._call.head, body)
+        if status != 200:
+            raise UpstreamError(f"endpoint {endpoint.authority} counted no tokens: status {status}")
+        return _read_count(answer).count
 
     def _count(self, outcome: str) -> None:
         endpoint = self._dispatch.endpoint

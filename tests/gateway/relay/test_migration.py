@@ -64,10 +64,10 @@ def test_without_text_the_request_is_sent_as_it_was() -> None:
 
 def test_tokens_are_counted_as_the_prompt_is_built() -> None:
     counted = continuation(chat_template_kwargs={"a": 1}, top_k=5)
-    assert json.loads(counted.count_request(with_text=False)) == {
+    assert json.loads(counted.count_request()) == {
         "model": "m", "messages": ASKED["messages"], "chat_template_kwargs": {"a": 1},
     }  # fmt: skip
-    assert json.loads(counted.count_request(with_text=True))["continue_final_message"] is True
+    assert json.loads(counted.count_request("Hel")) == {"model": "m", "prompt": "Hel", "add_special_tokens": False}
 
 
 def spliced(*payloads: object, prompt: int | None = 10, spent: int = 3) -> list[Any]:
@@ -110,8 +110,8 @@ def transcript(*payloads: object, longest: int = 100) -> Transcript:
 
 
 def test_a_transcript_is_the_text_and_who_wrote_it() -> None:
-    made = transcript({**delta(role="assistant"), "created": 7}, delta(content="Hé"), delta(content="로"))
-    assert (made.text, made.plain, made.finished, made.chunks) == ("Hé로", True, False, 2)
+    made = transcript({**delta(role="assistant"), "created": 7}, delta(content='"Hé"'), delta(content="로"))
+    assert (made.text, made.plain, made.finished, made.pieces) == ('"Hé"로', True, False, ['"Hé"', "로"])
     assert json.loads(msgspec.json.encode(made.identity())) == {"id": "c", "created": 7}
 
 

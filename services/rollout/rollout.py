@@ -137,7 +137,9 @@ class Rollout:
             for number in range(progress.step, len(plan.steps)):
                 progress = self._write(progress, step=number, phase=Phase.RUNNING, reason="")
                 others = self._step(progress, entry, others)
-            progress = self._write(progress, phase=Phase.PROMOTED, reason="every step went well")
+            progress = self._write(
+                progress, phase=Phase.PROMOTED, reason=f"every step went well{self._tools.target.lasting}"
+            )
             return self._result(progress, Outcome.PROMOTED, progress.reason)
         except Unfit as error:
             return self._back(progress, Outcome.ROLLED_BACK, str(error))

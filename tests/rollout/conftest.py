@@ -7,11 +7,9 @@ import pytest
 import yaml
 
 from tests.rollout.prometheus import Prometheus
-from tests.rollout.world import Command, Gateway, Loop, failing, late, model, naru, start_gateway, traffic
+from tests.rollout.world import Classifier, Command, Gateway, Loop, failing, late, model, naru, start_gateway, traffic
+from tests.support.engine import Engine
 from tests.support.prometheus import BINARY
-
-QUICK = ("--interval", "1s", "--bake", "1s", "--patience", "90s", "--settle", "20s", "--output", "json")
-"""Looks every second, and decides as soon as the numbers do."""
 
 
 @pytest.fixture(scope="session")
@@ -22,24 +20,43 @@ def loop() -> Iterator[Loop]:
 
 
 @pytest.fixture(scope="session")
-def gateway(loop: Loop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    """Seven models, each with a version that is well and a canary; and traffic for each of them."""
+def classifiers() -> tuple[Classifier, Classifier]:
+    """The two versions of the model `feelings`."""
+    return Classifier(), Classifier()
+
+
+@pytest.fixture(scope="session")
+def leaving(loop: Loop) -> Engine:
+    """The canary of the model `leaving`."""
+    return loop.engine()
+
+
+@pytest.fixture(scope="session")
+def gateway(
+    loop: Loop, classifiers: tuple[Classifier, Classifier], leaving: Engine, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Gateway]:
+    """Models that each have a version that is well and a canary, and traffic for them."""
     well = loop.engine()
+    old, new = map(loop.engine, classifiers)
     models = {
         "good": model(well, loop.engine()),
         "late": model(well, loop.engine(late)),
         "failing": model(well, loop.engine(failing(500, one_in=50))),
-        "covered": model(well, loop.engine(failing(503, one_in=50))),
-        "refusing": model(well, loop.engine(failing(400, one_in=20))),
+        "covered": model(well, loop.engine(failing(503, one_in=10))),
+        "refusing": model(well, loop.engine(failing(400, one_in=5))),
         "quiet": model(well, loop.engine()),
         "killed": model(well, loop.engine()),
+        "stopped": model(well, loop.engine()),
         "edited": model(well, loop.engine()),
+        "leaving": model(well, leaving),
+        "feelings": model(old, new, task="sentiment"),
     }
     registry = tmp_path_factory.mktemp("gateway") / "registry.yaml"
     registry.write_text("# by hand\n" + yaml.safe_dump({"models": models}, sort_keys=False), encoding="utf-8")
     made = start_gateway(registry)
-    for name in models:
-        loop.begin(traffic(made, name, 1 if name == "quiet" else 30, pause=0.5))
+    for name in models.keys() - {"feelings"}:
+        clients = {"quiet": 1, "failing": 40}.get(name, 15)
+        loop.begin(traffic(made, name, clients, pause=0.5))
     yield made
     made.stop()
 
@@ -55,18 +72,29 @@ def prometheus(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 @pytest.fixture(scope="session")
-def started(gateway: Gateway, prometheus: Prometheus) -> Iterator[dict[str, Command]]:
-    """The rollouts that go their way, by model."""
-    common = ("--canary", "v2", "--registry", str(gateway.registry), "--prometheus", prometheus.url, *QUICK)
-    made = {
-        "good": naru("start", "good", *common, "--steps", "20,50,100", "--margin", "2"),
-        "late": naru("start", "late", *common, "--steps", "50,100"),
-        "failing": naru("start", "failing", *common, "--steps", "50,100"),
-        "covered": naru("start", "covered", *common, "--steps", "50,100"),
-        "refusing": naru("start", "refusing", *common, "--steps", "50,100"),
-        "quiet": naru("start", "quiet", *common[:-8], *QUICK[:4], "--patience", "3s", *QUICK[6:], "--steps", "5,100"),
+def common(gateway: Gateway, prometheus: Prometheus) -> list[str]:
+    """What every command is told."""
+    return ["--registry", str(gateway.registry), "--prometheus", prometheus.url, "--output", "json"]
+
+
+@pytest.fixture(scope="session")
+def started(common: list[str]) -> Iterator[dict[str, Command]]:
+    """The rollouts that go their way by themselves, by model."""
+    wanted = {
+        "good": ("--steps", "20,50,100", "--margin", "5"),
+        "late": ("--steps", "50,100"),
+        "failing": ("--steps", "50,100"),
+        "covered": ("--steps", "50,100"),
+        "refusing": ("--steps", "50,100"),
+        "quiet": ("--steps", "5,100", "--patience", "3s"),
     }
+    made = {name: begin(name, common, *options) for name, options in wanted.items()}
     yield made
     for command in made.values():
-        command.process.kill()
-        command.process.wait()
+        command.kill()
+
+
+def begin(name: str, common: list[str], *options: str) -> Command:
+    """Looks every second, and decides as soon as the numbers do."""
+    quick = ("--canary", "v2", "--interval", "1s", "--bake", "1s", "--patience", "90s", "--settle", "60s")
+    return naru("start", name, *common, *quick, *options)

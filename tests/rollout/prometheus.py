@@ -1,4 +1,4 @@
-"""A real Prometheus on a free port, that scrapes what it is told to, every second."""
+"""A real Prometheus on a free port, that scrapes what it is told to, every two seconds."""
 
 import os
 import signal
@@ -23,7 +23,7 @@ class Prometheus:
         folder.mkdir(parents=True, exist_ok=True)
         config = folder / "prometheus.yml"
         jobs = [{"job_name": "naru", "static_configs": [{"targets": targets}]}]
-        config.write_text(yaml.safe_dump({"global": {"scrape_interval": "1s"}, "scrape_configs": jobs}))
+        config.write_text(yaml.safe_dump({"global": {"scrape_interval": "2s"}, "scrape_configs": jobs}))
         options = [f"--config.file={config}", f"--storage.tsdb.path={folder / 'data'}", "--log.level=warn"]
         self._process = subprocess.Popen(
             [BINARY, *options, f"--web.listen-address=127.0.0.1:{port}"], env={**os.environ, "GOMAXPROCS": "1"}

@@ -1,7 +1,7 @@
 """What a rollout concludes from what was counted."""
 
 import math
-from typing import Any
+from collections.abc import Mapping
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +18,7 @@ GATEWAY = frozenset({("instance", "a:8082")})
 SHARES = {GATEWAY: {"v1": 0.5, "v2": 0.5}}
 
 
-def look(values: dict[tuple[str, str, str], float], gateway: frozenset[tuple[str, str]] = GATEWAY) -> Look:
+def look(values: Mapping[tuple[str, str, str], float], gateway: frozenset[tuple[str, str]] = GATEWAY) -> Look:
     """By metric, version and what tells its series apart."""
     counters = {Counter(gateway, *key, rest=frozenset()): value for key, value in values.items()}
     return Look(0.0, {gateway: SHARES[GATEWAY]}, {gateway: {"v1": 1, "v2": 1}}, counters)
@@ -35,15 +35,14 @@ def counted(**counts: dict[str, int]) -> tuple[Evidence, Evidence]:
     return evidence(tally, lambda version: version == "v2"), evidence(tally, lambda version: version == "v1")
 
 
-def judged(slo: Slo | None = None, next_share: float = 1.0, **counts: Any) -> list[Finding]:
+def judged(slo: Slo | None = None, next_share: float = 1.0, **counts: dict[str, int]) -> list[Finding]:
     return judge(*counted(**counts), slo or Slo(availability=99.9), PLAN, next_share)
 
 
 class TestFailures:
     def test_what_the_next_step_may_cost_decides_how_much_must_be_seen(self) -> None:
-        few = {"v1": {"ok": 900}, "v2": {"ok": 100}}
-        assert overall(judged(next_share=0.25, **few)) is Ruling.GOOD
-        assert overall(judged(next_share=1.0, **few)) is Ruling.UNDECIDED
+        assert overall(judged(next_share=0.25, v1={"ok": 900}, v2={"ok": 100})) is Ruling.GOOD
+        assert overall(judged(next_share=1.0, v1={"ok": 900}, v2={"ok": 100})) is Ruling.UNDECIDED
 
     def test_two_percent_are_bad_where_the_others_do_not_fail(self) -> None:
         found = judged(v1={"ok": 2000}, v2={"ok": 490, "upstream_error": 10})
@@ -79,7 +78,9 @@ class TestTimes:
         made, other = counted(v1={"ok": stable.total}, v2={"ok": canary.total})
         timed = [Evidence(each.requests, each.failed, each.refused, each.given_up, histogram, Histogram({}))
                  for each, histogram in ((made, canary), (other, stable))]  # fmt: skip
-        [found] = [finding for finding in judge(*timed, slo, PLAN, 1.0) if finding.what.startswith("first token")]
+        [found] = [
+            finding for finding in judge(timed[0], timed[1], slo, PLAN, 1.0) if finding.what.startswith("first token")
+        ]
         return found
 
     def test_later_than_the_objective(self) -> None:

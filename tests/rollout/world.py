@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import yaml
 
+from services.sentiment.contract import answer
 from tests.support.engine import Engine, Received, Script, Wire
 from tests.support.ports import free_ports
 
@@ -53,10 +54,21 @@ def failing(status: int, one_in: int) -> Script:
     return script
 
 
-def model(old: Engine, new: Engine, **fields: Any) -> dict[str, Any]:
-    """A chat model with a version that serves and one that waits for its turn."""
+@dataclass
+class Classifier:
+    """An engine for sentiment, that knows its answers."""
+
+    rows: dict[str, list[float]] = field(default_factory=dict)
+    """Probabilities of negative, neutral and positive, by text."""
+
+    async def __call__(self, request: Received, wire: Wire) -> None:
+        await wire.whole(200, answer("feelings", "v", [self.rows[text] for text in request.json["input"]]))
+
+
+def model(old: Engine, new: Engine, task: str = "chat") -> dict[str, Any]:
+    """A model with a version that serves and one that waits for its turn."""
     versions = {"v1": {"endpoints": [old.url], "weight": 100}, "v2": {"endpoints": [new.url], "weight": 0}}
-    return {"task": "chat", "versions": versions, "slo": SLO, **fields}
+    return {"task": task, "versions": versions, "slo": SLO}
 
 
 class Loop:
@@ -96,6 +108,13 @@ class Loop:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+
+def until(true: Callable[[], bool], seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 @dataclass
@@ -175,6 +194,10 @@ class Command:
 
     process: subprocess.Popen[str]
     log: list[str] = field(default_factory=list)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.communicate()
 
     def wait(self, seconds: float = 110.0) -> dict[str, Any]:
         """What it printed with `--output json`, once it has ended."""

@@ -16,8 +16,9 @@ import yaml
 from pydantic import ValidationError
 
 from services.rollout.entry import Entry, read_entry
-from services.rollout.errors import TakenOverError, TargetError
+from services.rollout.errors import TargetError
 from services.rollout.progress import Progress
+from services.rollout.targets.target import weights_found
 
 MARK = "naru rollout: "
 
@@ -73,6 +74,12 @@ class HelmRelease:
         where = f" in {self._helm.namespace}" if self._helm.namespace else ""
         return f"Helm release {self._helm.release}{where}"
 
+    @property
+    def lasting(self) -> str:
+        return (
+            "; write these weights into the values that the release is upgraded with, or the next upgrade undoes them"
+        )
+
     def read(self, model: str) -> Entry:
         values = self._json("get", "values", self._helm.release, "--all")
         return read_entry(values.get("models"), model, self.name)
@@ -87,10 +94,7 @@ class HelmRelease:
     def write(self, progress: Progress) -> None:
         self._check_chart()
         model = progress.plan.model
-        found = self.read(model).weights
-        last = self.progress(model) or progress
-        if found not in (*last.expected, *progress.expected):
-            raise TakenOverError(f"{self.name} has the weights {found} for {model}, and not those of the rollout")
+        weights_found(self, progress)
         versions = {label: {"weight": weight} for label, weight in progress.weights.items()}
         self._upgrade({"models": {model: {"versions": versions}}}, _described(progress))
 

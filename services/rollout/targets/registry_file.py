@@ -17,8 +17,9 @@ import yaml
 from pydantic import ValidationError
 
 from services.rollout.entry import Entry, read_entry
-from services.rollout.errors import RefusedError, TakenOverError, TargetError
+from services.rollout.errors import RefusedError, TargetError
 from services.rollout.progress import Progress
+from services.rollout.targets.target import weights_found
 from services.rollout.targets.yaml_weights import with_weights
 
 
@@ -30,6 +31,10 @@ class RegistryFile:
     @property
     def name(self) -> str:
         return str(self._path)
+
+    @property
+    def lasting(self) -> str:
+        return ""
 
     def read(self, model: str) -> Entry:
         try:
@@ -48,10 +53,7 @@ class RegistryFile:
     def write(self, progress: Progress) -> None:
         model = progress.plan.model
         with _locked(self._path.with_name(f".{self._path.name}.lock"), wait=True):
-            found = self.read(model).weights
-            last = self.progress(model) or progress
-            if found not in (*last.expected, *progress.expected):
-                raise TakenOverError(f"{self._path} has the weights {found} for {model}, and not those of the rollout")
+            found = weights_found(self, progress)
             replace(self._kept, json.dumps({**self._all(), model: progress.model_dump(mode="json")}, indent=2) + "\n")
             if found != progress.weights:
                 replace(self._path, with_weights(self._text(), model, progress.weights))

@@ -4,6 +4,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from services.rollout.entry import Entry
+from services.rollout.errors import TakenOverError
 from services.rollout.progress import Progress
 
 
@@ -13,6 +14,10 @@ class Target(Protocol):
     @property
     def name(self) -> str:
         """For people."""
+
+    @property
+    def lasting(self) -> str:
+        """What is left to do for the weights to last; empty where nothing is."""
 
     def read(self, model: str) -> Entry: ...
 
@@ -24,3 +29,13 @@ class Target(Protocol):
 
     def alone(self, model: str) -> AbstractContextManager[None]:
         """While this process drives the model's rollout. Raises RefusedError where another one does."""
+
+
+def weights_found(target: Target, progress: Progress) -> dict[str, int]:
+    """The weights before `progress` is written. Raises TargetError, TakenOverError where they are not as expected."""
+    model = progress.plan.model
+    found = target.read(model).weights
+    last = target.progress(model) or progress
+    if found not in (*last.expected, *progress.expected):
+        raise TakenOverError(f"{target.name} has the weights {found} for {model}, and not those of the rollout")
+    return found

@@ -12,18 +12,25 @@ Edit = tuple[int, int, str]
 
 def with_weights(text: str, model: str, weights: dict[str, int]) -> str:
     """Raises TargetError where the text can't be changed in place: an alias, a merge key, no such version."""
-    wanted = _parsed(text)
-    edits = [_edit(text, model, label, weight) for label, weight in weights.items()]
+    wanted = _wanted(_parsed(text), model, weights)
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    edits = [_edit(root, model, label, weight) for label, weight in weights.items()]
     for begin, end, new in sorted(edits, reverse=True):
         text = text[:begin] + new + text[end:]
-    for label, weight in weights.items():
-        wanted["models"][model]["versions"][label]["weight"] = weight
     if _parsed(text) != wanted:
         raise TargetError(
             f"the weights of {model!r} can't be changed without changing something else: give each of its versions a "
             "`weight` of its own, without anchors (&), aliases (*) and merge keys (<<)"
         )
     return text
+
+
+def _wanted(registry: Any, model: str, weights: dict[str, int]) -> Any:
+    """A copy on the way to the weights: what an alias shares is one object."""
+    entry = registry["models"][model]
+    changed = {label: {**entry["versions"][label], "weight": weight} for label, weight in weights.items()}
+    entry = {**entry, "versions": {**entry["versions"], **changed}}
+    return {**registry, "models": {**registry["models"], model: entry}}
 
 
 def _parsed(text: str) -> Any:
@@ -33,8 +40,8 @@ def _parsed(text: str) -> Any:
         raise TargetError(f"the registry is not YAML: {error}") from None
 
 
-def _edit(text: str, model: str, label: str, weight: int) -> Edit:
-    version: Any = yaml.compose(text, Loader=yaml.SafeLoader)
+def _edit(root: Any, model: str, label: str, weight: int) -> Edit:
+    version = root
     for key in ("models", model, "versions", label):
         version = _value(version, key)
     if not isinstance(version, yaml.MappingNode):

@@ -56,10 +56,12 @@ RUN mkdir --mode=1777 /var/cache/naru
 USER 65532:65532
 
 
+# Kubernetes' client has every API group twice, 110 MB with bytecode; discovery calls one, and each is loaded by name.
 FROM build AS gateway-packages
 COPY locks/gateway.txt locks/
 RUN --mount=type=cache,target=/root/.cache/pip --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
-    /opt/build/bin/pip --python /opt/venv/bin/python install -r locks/gateway.txt
+    /opt/build/bin/pip --python /opt/venv/bin/python install -r locks/gateway.txt && \
+    find /opt/venv -path '*/kubernetes/*/api/*_api.*' ! -path '*/aio/*/discovery_v1_api.*' -delete
 
 
 FROM runtime AS gateway

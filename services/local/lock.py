@@ -19,6 +19,7 @@ EXTRAS = {
     "sentiment.txt": ("sentiment",),
     "recommendation.txt": ("recommendation",),
     "llm.txt": ("llm",),
+    "cli.txt": ("local",),
     "local.txt": RUN_TIME,
     "dev.txt": (*RUN_TIME, "train", "dev"),
 }

@@ -2,10 +2,13 @@
 
 import asyncio
 import base64
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from services.local.install import ROOT
 from tests.delivery.fakes import Fakes
 from tests.gateway.oip import models
 from tests.support.engine import engine
@@ -175,3 +178,30 @@ def test_a_step_there_is_not_shows_those_there_are(fakes: Fakes) -> None:
     done = fakes.run(SCRIPT, "everything")
     assert done.returncode == 2
     assert "rollback REVISION" in done.stderr
+
+
+ONLY_LOCKED = """
+import importlib.metadata, re, sys
+
+plain = lambda name: re.sub("[-_.]+", "-", name).lower()
+locked = {plain(name) for name in re.findall(r"^([\\w.-]+)==", open("locks/cli.txt").read(), re.MULTILINE)} | {"naru"}
+owners = importlib.metadata.packages_distributions()
+
+class Locked:
+    def find_spec(self, name, path=None, target=None):
+        known = owners.get(name.partition(".")[0])
+        if known and locked.isdisjoint(map(plain, known)):
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Locked())
+from services.local.cli import main
+main()
+"""
+
+
+def test_a_rollout_needs_no_package_but_those_of_its_lock() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ONLY_LOCKED, "rollout", "start", "sentiment", "--canary", "v2", "--release", "naru"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (2, "naru: --release needs --chart: the chart that the release runs\n")

@@ -85,6 +85,13 @@ def test_the_gateways_own_layers_are_small_and_hold_no_torch_and_no_pip(engine: 
     assert not any((packages / name).exists() for name in ("torch", "vllm", "bentoml", "numpy", "pip", "setuptools"))
 
 
+def test_the_gateway_can_still_watch_a_cluster(stack: Stack) -> None:
+    """Its image leaves out most of Kubernetes' client."""
+    code = "from services.gateway.upstream.discovery import cluster; cluster.DiscoveryV1Api(cluster.ApiClient)"
+    found = stack.gateway.container.ask("python", "-c", code)
+    assert (found.returncode, found.stderr) == (0, "")
+
+
 def test_no_image_holds_a_compiler(engine: Engine) -> None:
     for image in engine.images.values():
         folders = [image.root / folder.lstrip("/") for folder in image.variables["PATH"].split(":")]

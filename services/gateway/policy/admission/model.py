@@ -266,6 +266,8 @@ class ModelAdmission:
         start = now
         if self._on_demand is not None and not self._limit:
             start += self._activation.left(now, self._on_demand.timeout)
+        if self._settings is None:
+            return flow.returns.promise(ticket.key, ticket.came, now, start, inf)
         rate = PACE * (self._limit or self._room(1)) / self._service.seconds(now)
         left = 1.0 - max(self._turns.above(flow.rank), self._arrivals.above(flow.rank, now) / rate)
         share, by_weight = self._queue.shares(flow, self._turns.number, left, now)

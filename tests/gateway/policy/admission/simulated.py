@@ -126,7 +126,6 @@ class Model:
 
     settings: Mapping[str, Any] | None
     """Its `admission`."""
-    activation: Mapping[str, Any] | None = None
     weights: Mapping[str, float] = field(default_factory=dict)
     role: Mapping[str, str] = field(default_factory=dict)
     endpoints: int = 1
@@ -135,6 +134,7 @@ class Model:
     most: int = 0
     served: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     """Seconds at the model, by tenant."""
+    activation: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         urls = [f"http://127.0.0.1:{port}" for port in range(9000, 9000 + self.endpoints)]

@@ -10,14 +10,28 @@ import httpx
 import pytest
 
 from tests.support.engine import Engine, Received, Wire, engine, hello
-from tests.support.faults import FAULTS, FIRST_BYTE, GONE, IDLE, MAX_EVENT, REFUSED, Fault, Result, continues
+from tests.support.faults import (
+    CONNECT,
+    DROPS,
+    FAULTS,
+    FIRST_BYTE,
+    GONE,
+    IDLE,
+    MAX_EVENT,
+    REFUSED,
+    Fault,
+    Result,
+    continues,
+    dropping,
+)
 from tests.support.gateway import Running, running
 from tests.support.samples import Samples
 
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "stream": True}
 LIMITS = {
     # One health check, before the fault begins: what is tested is what requests find out.
-    "health_interval": 600, "first_byte_timeout": FIRST_BYTE, "idle_timeout": IDLE, "max_event": MAX_EVENT,
+    "health_interval": 600, "connect_timeout": CONNECT, "first_byte_timeout": FIRST_BYTE, "idle_timeout": IDLE,
+    "max_event": MAX_EVENT,
 }  # fmt: skip
 
 
@@ -28,7 +42,7 @@ def one_version(*urls: str, **model: object) -> dict[str, object]:
 @contextlib.asynccontextmanager
 async def broken(fault: Fault, folder: Path, *others: Engine) -> AsyncIterator[tuple[Running, Engine]]:
     """A gateway whose first endpoint has the fault."""
-    async with engine() as faulty:
+    async with engine() as faulty, contextlib.AsyncExitStack() as stack:
         urls = [faulty.url, *(other.url for other in others)]
         async with running(one_version(*urls), folder, upstream=LIMITS) as gateway:
             first = gateway.gateway.health.rounds.followed[0]
@@ -36,6 +50,8 @@ async def broken(fault: Fault, folder: Path, *others: Engine) -> AsyncIterator[t
                 faulty.stop()
             elif fault.script == GONE:
                 first.host = "gone.invalid"
+            elif fault.script == DROPS:
+                first.port = stack.enter_context(dropping()).getsockname()[1]
             elif not isinstance(fault.script, str):
                 faulty.script = fault.script
             for endpoint in gateway.gateway.health.rounds.followed[1:]:

@@ -4,16 +4,30 @@
 """
 
 import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tests.support.engine import Received, Script, Wire, delta, hello, usage
 
-FIRST_BYTE, IDLE = 0.4, 0.4
+CONNECT, FIRST_BYTE, IDLE = 0.4, 0.4, 0.4
 """Seconds, the gateway's limits while the table is held against it."""
 MAX_EVENT = 4096
 REFUSED = "refused"
 GONE = "gone"
-"""Faults below HTTP: nothing listens any more; the name does not resolve any more."""
+DROPS = "drops"
+"""Faults below HTTP: nothing listens any more; the name does not resolve any more; packets are dropped."""
+
+
+@contextlib.contextmanager
+def dropping() -> Iterator[socket.socket]:
+    """A port whose queue is full: the kernel drops every further packet that wants to connect."""
+    with socket.socket() as port, socket.socket() as filler:
+        port.bind(("127.0.0.1", 0))
+        port.listen(0)
+        filler.connect(port.getsockname())
+        yield port
 
 
 @dataclass(frozen=True)
@@ -137,6 +151,12 @@ async def too_short(_: Received, wire: Wire) -> None:
     wire.writer.close()
 
 
+async def too_long(_: Received, wire: Wire) -> None:
+    await wire.raw(
+        b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 11\r\n\r\n{"id": "c"}, "choices": []}'
+    )
+
+
 async def engines_own_error(_: Received, wire: Wire) -> None:
     await _begin(wire)
     await wire.events({"error": {"message": "out of memory", "code": "engine"}}, "[DONE]")
@@ -176,10 +196,12 @@ _BROKEN = _error("upstream_error")
 FAULTS = (
     Fault("refuses the connection", REFUSED, _NONE_LEFT, RETRIED, why="refused"),
     Fault("its name no longer resolves", GONE, _NONE_LEFT, RETRIED, why="refused"),
+    Fault("its packets are dropped", DROPS, _NONE_LEFT, RETRIED, why="refused"),
     Fault("accepts, then resets", reset_at_once, _BROKEN, RETRIED, why="broken"),
     Fault("black hole: accepts, never answers", never_answers, _LATE, _LATE),
     Fault("headers that drip", slow_head, _LATE, _LATE),
     Fault("answers 500", refusing(500), _BROKEN, _BROKEN),
+    Fault("answers 500 with `Retry-After: 7`", refusing(500, "retry-after: 7"), _BROKEN, _BROKEN),
     Fault("answers 502", refusing(502), _BROKEN, RETRIED, why="502"),
     Fault("answers 503", refusing(503), _error("unavailable", 503, retry_after="2"), RETRIED, why="503"),
     Fault("answers 503 with `Retry-After: 7`", refusing(503, "retry-after: 7"),
@@ -199,4 +221,5 @@ FAULTS = (
     Fault("bytes that are no HTTP", no_http, _BROKEN, RETRIED, why="broken"),
     Fault("an oversized event", oversized, _BROKEN, _BROKEN),
     Fault("a body shorter than its `Content-Length`", too_short, _BROKEN, RETRIED, stream=False, why="broken"),
+    Fault("a body longer than its `Content-Length`", too_long, _BROKEN, RETRIED, stream=False, why="broken"),
 )  # fmt: skip

@@ -2,12 +2,12 @@
 
 import asyncio
 import contextlib
-import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 from services.gateway.upstream.endpoint import Endpoint
 from services.gateway.upstream.health import HealthChecker
 from tests.support.engine import Engine, engine
+from tests.support.faults import dropping
 
 INTERVAL, TIMEOUT = 0.1, 4.0
 LONG_ENOUGH = 1.1
@@ -25,16 +25,6 @@ async def watched(port: int) -> AsyncIterator[Endpoint]:
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-
-
-@contextlib.contextmanager
-def dropping() -> Iterator[socket.socket]:
-    """A port whose queue is full: the kernel drops every further packet that wants to connect."""
-    with socket.socket() as port, socket.socket() as filler:
-        port.bind(("127.0.0.1", 0))
-        port.listen(0)
-        filler.connect(port.getsockname())
-        yield port
 
 
 async def seconds_until_healthy(endpoint: Endpoint) -> float:

@@ -61,7 +61,15 @@ from services.gateway.routing.fleetsource import FleetSource
 from services.gateway.routing.resilience import resilience
 from services.gateway.series import Retiring
 from services.gateway.servers import Server
-from services.gateway.settings import DevelopmentKey, GatewaySection, GrpcSettings, KubernetesSettings, Settings
+from services.gateway.settings import (
+    DevelopmentKey,
+    GatewaySection,
+    GrpcSettings,
+    KubernetesSettings,
+    Settings,
+    TracingSettings,
+)  # fmt: skip
+from services.gateway.tracing.trace import NoTraces, Traces
 from services.gateway.upstream.discovery.base import Discovery
 from services.gateway.upstream.discovery.kubernetes import Kubernetes
 from services.gateway.upstream.discovery.metrics import DiscoveryMetrics
@@ -92,6 +100,7 @@ class Gateway:
     books: Books
     cache: Store
     log: RequestLog
+    traces: Traces
 
     def flush(self) -> None:
         """Enter and write what still waits to be."""
@@ -187,6 +196,7 @@ def build(settings: GatewaySection, keys: KeySource, seed: int | None = None) ->
         books=context.books,
         cache=context.cache,
         log=log,
+        traces=context.traces,
     )  # fmt: skip
 
 
@@ -194,6 +204,14 @@ def discovered(settings: KubernetesSettings, draw: random.Random) -> Discovery:
     """Of a cluster where there is one: configured, or the one that the process runs in."""
     configured = settings.server is not None or settings.kubeconfig is not None
     return Kubernetes(settings, draw) if configured or "KUBERNETES_SERVICE_HOST" in os.environ else Static()
+
+
+def tracing(settings: TracingSettings) -> Traces:
+    if settings.endpoint is None:
+        return NoTraces()
+    from services.gateway.tracing.export import OtlpTraces  # noqa: PLC0415 - OpenTelemetry takes 13 MiB
+
+    return OtlpTraces(settings, str(settings.endpoint))
 
 
 def grpc_edge(settings: GrpcSettings, door: Door, failures: Failures, live: LiveFleet, drain: Drain) -> GrpcEdge:
@@ -222,7 +240,7 @@ def relay_context(settings: GatewaySection, metrics: Metrics, log: RequestLog, a
         keep_alive=KeepAlive(settled.comment_interval),
         admission=admissions, cache=store(settings, Level(metrics)), migrations=settled.migrations,
         migration_text=settled.migration_text, max_answer=upstream.max_answer, max_event=upstream.max_event,
-        describe=describe,
+        traces=tracing(settings.tracing), describe=describe,
     )  # fmt: skip
 
 
@@ -262,6 +280,7 @@ async def serve(gateway: Gateway, settings: GatewaySection) -> None:
     await gateway.cache.close()
     gateway.flush()
     await gateway.accounts.close()
+    await gateway.traces.close()
 
 
 async def _drain(gateway: Gateway, settings: GatewaySection) -> None:

@@ -5,13 +5,15 @@ nothing is lost. `prometheus_client`'s own children take a lock for each observa
 owns histograms calls `fold` now and then, so that observations do not pile up between two scrapes.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from time import time
 from typing import TypeVar
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Exemplar
 
 T = TypeVar("T")
 Labels = tuple[str, ...]
@@ -33,7 +35,7 @@ class Count:
 class Buckets:
     """Observations by their size: `counts[i]` are those at most `bounds[i]` and above the bound before it."""
 
-    __slots__ = ("_waiting", "bounds", "counts", "observe", "sum")
+    __slots__ = ("_exemplars", "_waiting", "bounds", "counts", "observe", "sum")
 
     def __init__(self, bounds: Sequence[float]) -> None:
         self.bounds = bounds
@@ -42,6 +44,11 @@ class Buckets:
         self._waiting: list[float] = []
         self.observe = self._waiting.append
         """Takes a value. It is sorted into its bucket later, with others: all that is paid here is one append."""
+        self._exemplars: dict[int, Exemplar] = {}
+
+    def exemplify(self, value: float, trace_id: str) -> None:
+        """Make an observation its bucket's exemplar: a trace in which to see why it is where it is."""
+        self._exemplars[bisect_left(self.bounds, value)] = Exemplar({"trace_id": trace_id}, value, time())
 
     def fold(self) -> None:
         """Sort what waits into the buckets."""
@@ -55,12 +62,15 @@ class Buckets:
             below = upto
         self.counts[-1] += len(waiting) - below
 
-    def cumulative(self) -> list[tuple[str, float]]:
+    def cumulative(self) -> Sequence[tuple[str, float] | tuple[str, float, Exemplar]]:
         self.fold()
-        total, rows = 0, []
-        for bound, count in zip((*self.bounds, float("inf")), self.counts, strict=True):
+        total = 0
+        rows: list[tuple[str, float] | tuple[str, float, Exemplar]] = []
+        for index, (bound, count) in enumerate(zip((*self.bounds, float("inf")), self.counts, strict=True)):
             total += count
-            rows.append(("+Inf" if bound == float("inf") else str(float(bound)), float(total)))
+            name = "+Inf" if bound == float("inf") else str(float(bound))
+            exemplar = self._exemplars.get(index)
+            rows.append((name, float(total)) if exemplar is None else (name, float(total), exemplar))
         return rows
 
 

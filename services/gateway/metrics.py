@@ -376,6 +376,16 @@ class VersionMetrics:
         if not answer.client_fault and outcome not in BLAMELESS:
             self._record_slo(ttft, tpot, ok=outcome == OK)
 
+    def exemplify(self, answer: Answer, trace_id: str) -> None:
+        """Let a trace stand for what `record` observed."""
+        metrics, labels = self._metrics, self._labels
+        error = "" if answer.outcome == OK else answer.outcome
+        metrics.duration.labels(*labels, error).exemplify(answer.ended - answer.received, trace_id)
+        if answer.ttft is not None:
+            metrics.ttft.labels(*labels, str(answer.stream).lower()).exemplify(answer.ttft, trace_id)
+        if answer.tpot is not None:
+            metrics.tpot.labels(*labels).exemplify(answer.tpot, trace_id)
+
     def _outcome(self, outcome: str) -> tuple[Count, Observe]:
         """`error_type` is empty for a success."""
         made = self._outcomes[outcome] = (

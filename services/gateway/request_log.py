@@ -37,6 +37,7 @@ class Entry(msgspec.Struct, omit_defaults=True, gc=False):
     output_tokens: int | None = None
     cache: str | None = None
     """What the model's cache said."""
+    trace_id: str | None = None
 
 
 class RequestLog:

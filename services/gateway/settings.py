@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, HttpUrl, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.common.settings import Section, ServiceSettings
@@ -212,6 +212,16 @@ class KubernetesSettings(Section):
         return self
 
 
+class TracingSettings(Section):
+    endpoint: HttpUrl | None = None
+    """The OpenTelemetry collector that takes OTLP over HTTP, such as http://collector:4318; without one tracing is off.
+    Its headers, certificates and compression are the standard's variables: `OTEL_EXPORTER_OTLP_HEADERS` and others."""
+    sample: float = Field(default=0.01, ge=0, le=1)
+    """Share of the requests that are recorded; one that comes with a trace context is as that says."""
+    content: bool = False
+    """Whether spans hold prompts and answers too (16,000 characters of each); else they hold none."""
+
+
 class DrainSettings(Section):
     timeout: float = Field(default=30.0, ge=0)
     """Seconds running requests may go on after SIGTERM."""
@@ -239,6 +249,7 @@ class GatewaySection(Section):
     cache: CacheSettings = CacheSettings()
     kubernetes: KubernetesSettings = KubernetesSettings()
     drain: DrainSettings = DrainSettings()
+    tracing: TracingSettings = TracingSettings()
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     """Least level that is logged."""
 

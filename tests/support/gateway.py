@@ -102,3 +102,5 @@ async def running(
             await asyncio.gather(*tasks, watch, return_exceptions=True)
             await gateway.cache.close()
             await gateway.accounts.close()
+            gateway.flush()
+            await gateway.traces.close()

@@ -39,8 +39,8 @@ class DirectCall:
     """One request and the carrier of its answer."""
 
     __slots__ = (
-        "_body", "_finished", "_limit", "_principal", "_refusal", "_request_id", "_rest", "_server",
-        "_size", "_surface", "complete", "heading", "keep", "relay",
+        "_authenticated", "_body", "_entered", "_finished", "_limit", "_principal", "_refusal", "_request_id", "_rest",
+        "_server", "_size", "_surface", "complete", "heading", "keep", "relay",
     )  # fmt: skip
 
     def __init__(self, server: "DirectProtocol", surface: Surface, heading: Heading, *, keep: bool) -> None:
@@ -54,8 +54,10 @@ class DirectCall:
         self._refusal: NaruError | None = None
         self.heading = heading
         self._request_id = heading.request_id or server.failures.new_id()
+        self._entered = perf_counter()
         try:
             self._principal = server.door.gate.enter(heading.key)
+            self._authenticated = perf_counter()
         except NaruError as error:
             self._refusal = error  # answered once the body is here: the connection then stays of use
 
@@ -101,7 +103,7 @@ class DirectCall:
         heading = self.heading
         admitted = Admitted(
             self._principal, body, perf_counter(), self._request_id, heading.passed, heading.hints,
-            heading.urgency, uncached=heading.uncached,
+            heading.urgency, uncached=heading.uncached, entered=self._entered, authenticated=self._authenticated,
         )  # fmt: skip
         try:
             pool, order = self._surface.prepare(door.gate, admitted.principal, admitted.body)

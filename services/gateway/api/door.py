@@ -55,6 +55,10 @@ class Admitted(msgspec.Struct, frozen=True, gc=False):
     """`time.perf_counter()` at the transport's own deadline."""
     uncached: bool = False
     """The client wants an answer made for it."""
+    entered: float = 0.0
+    """`time.perf_counter()` before its key was looked at."""
+    authenticated: float = 0.0
+    """And after."""
 
 
 class Door:
@@ -79,16 +83,19 @@ class Door:
             pool.check(hints)
         if order.prompt and len(order.body) > BLOCK:
             hints = hints.about(order.body, order.prompt)
+        trace, passed = self._context.traces.begin(admitted.passed)
+        trace.checked(admitted.entered, admitted.authenticated)
         call = Call(
             operation=order.operation, dialect=order.dialect, pool=pool, path=order.path, body=order.body,
             head=b"%b%bx-request-id: %b\r\n" % (
-                self._fixed, lines(admitted.passed) if admitted.passed else b"", admitted.request_id.encode()
+                self._fixed, lines(passed) if passed else b"", admitted.request_id.encode()
             ),
             stream=order.stream, hide_usage=order.hide_usage, tenant=principal.tenant,
             request_id=admitted.request_id, received=admitted.received, hints=hints,
             fallbacks=self.gate.fallbacks(principal, pool) if pool.fallbacks else (),
             weight=principal.weight, priority=priority, due=due,
             account=self.gate.quotas.account(principal, len(order.body), stream=order.stream),
+            trace=trace,
         )  # fmt: skip
         if pool.entry.cache is None or admitted.uncached:
             return call

@@ -28,12 +28,14 @@ class HttpEdge:
     async def admit(self, request: Request) -> Admitted:
         """Raises what `enter` and `read_body` raise."""
         heading = read_heading(request.scope["headers"])
+        entered = perf_counter()
         principal = self.door.enter(heading.key)
+        authenticated = perf_counter()
         body = await read_body(request, self._settings)
         request_id = request.scope["state"]["request_id"]
         return Admitted(
             principal, body, perf_counter(), request_id, heading.passed, heading.hints, heading.urgency,
-            uncached=heading.uncached,
+            uncached=heading.uncached, entered=entered, authenticated=authenticated,
         )  # fmt: skip
 
     def relay(self, admitted: Admitted, pool: ModelPool, order: Order) -> Response:

@@ -8,10 +8,11 @@ import asyncio
 
 import msgspec
 
-from services.gateway.metrics import Metrics
+from services.gateway.metrics import OK, Answer, Metrics
 from services.gateway.relay.meter import Meter
 from services.gateway.request_log import Entry, RequestLog
 from services.gateway.routing.fleet import ModelPool
+from services.gateway.tracing.trace import Story
 from services.gateway.upstream.endpoint import Endpoint
 
 AT_ONCE = 64
@@ -66,11 +67,26 @@ class Books:
         else:
             ended.pool.instruments(call.operation, endpoint.version).record(answer)
             call.account.record(answer, ended.pool, endpoint.version, ended.meter.pieces)
+        if call.trace.sampled:
+            self._trace(ended, answer)
         ttft, tpot = answer.ttft, answer.tpot
         self._log.write(Entry(
             call.request_id, call.operation, ended.outcome, ended.status, ended.reason, ended.pool.name,
             endpoint.version if endpoint else None, endpoint.authority if endpoint else None, call.tenant, call.stream,
             None if ttft is None else round(ttft, 6), None if tpot is None else round(tpot, 6),
             round(ended.at - call.received, 6), answer.input_tokens, answer.output_tokens,
-            ended.meter.cache,
+            ended.meter.cache, call.trace.id,
         ))  # fmt: skip
+
+    @staticmethod
+    def _trace(ended: Ended, answer: Answer) -> None:
+        call, endpoint = ended.meter.call, ended.endpoint
+        call.trace.end(Story(
+            operation=call.operation, model=ended.pool.name, version=endpoint.version if endpoint else None,
+            tenant=call.tenant, request_id=call.request_id, path=call.path, stream=call.stream, outcome=ended.outcome,
+            ok=ended.outcome == OK, status=ended.status, reason=ended.reason, received=call.received, ended=ended.at,
+            first_token=answer.first_token, last_token=answer.last_token, input_tokens=answer.input_tokens,
+            output_tokens=answer.output_tokens, body=call.body,
+        ))  # fmt: skip
+        if endpoint is not None and call.trace.id is not None:
+            ended.pool.instruments(call.operation, endpoint.version).exemplify(answer, call.trace.id)

@@ -7,6 +7,7 @@ from services.gateway.relay.account import NOBODY, Account
 from services.gateway.relay.dialects import Dialect
 from services.gateway.routing.fleet import ModelPool
 from services.gateway.routing.hints import ANYWHERE, Hints
+from services.gateway.tracing.trace import UNTRACED, Trace
 
 
 class Call(msgspec.Struct, frozen=True, gc=False):
@@ -37,5 +38,6 @@ class Call(msgspec.Struct, frozen=True, gc=False):
     """`time.perf_counter()` when the answer is of no use any more, where the client said so."""
     account: Account = NOBODY
     """Whose limits it counts against, and who is charged."""
+    trace: Trace = UNTRACED
     cache_key: bytes | None = None
     """Under which its answer is kept, where the model has a cache and the answer may be."""

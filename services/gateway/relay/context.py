@@ -10,6 +10,7 @@ from services.gateway.relay.books import Books
 from services.gateway.relay.cache.store import Store
 from services.gateway.relay.keepalive import KeepAlive
 from services.gateway.routing.resilience import Resilience
+from services.gateway.tracing.trace import Traces
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +25,9 @@ class RelayContext:
     migrations: int
     """Times one stream may be continued elsewhere."""
     migration_text: int
-    """Characters of a stream that are remembered for it."""
+    """Bytes of a stream's text that are remembered for it."""
     max_answer: int
     max_event: int
+    traces: Traces
     describe: Callable[[NaruError], dict[str, object]]
     """An error's fields as the API's error object has them."""

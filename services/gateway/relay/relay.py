@@ -114,6 +114,7 @@ class Relay:
 
     def proceed(self) -> None:
         """The call may run."""
+        self._call.trace.proceeds()
         try:
             self._dispatch.start()
         except NoHealthyEndpoint as error:
@@ -169,9 +170,10 @@ class Relay:
         if meter.dispatched is None:
             meter.dispatched = perf_counter()
         body = call.body if self._mover is None and self._dispatch.pool is call.pool else self._body()
-        return encode("POST", call.path, endpoint, call.head, body)
+        return encode("POST", call.path, endpoint, call.head + call.trace.attempt(endpoint.authority), body)
 
-    def restart(self) -> None:
+    def restart(self, reason: str) -> None:
+        self._call.trace.failed(reason)
         self._meter.restart()
         self._status, self._streaming = 0, False
 
@@ -232,6 +234,7 @@ class Relay:
                 self._end_for_engine()
                 return
             if self._mover is not None and self._mover.begin(error):
+                self._call.trace.failed(error.reason)
                 return
         if isinstance(error, NoHealthyEndpoint) and not self.over and not self.committed and self._held():
             return
@@ -256,7 +259,7 @@ class Relay:
         self._place = place
         self._dispatch.end()
         self._dispatch = self._new_dispatch()
-        self.restart()
+        self.restart("no endpoint")
         self._meter.dispatched = None
         return True
 
@@ -296,7 +299,7 @@ class Relay:
     def _shorten(self, line: bytes, reading: Reading) -> None:
         """Some more text, with which the piece ended: what follows is most likely alike, and may take the short way."""
         exchange, write, mover = self._dispatch.exchange, self._carrier.chunks, self._mover
-        if exchange is None or write is None or not reading.text:
+        if exchange is None or write is None or not reading.text or self._call.trace.said is not None:
             return
         if self._lane is None:
             transcript = None if mover is None else mover.transcript
@@ -337,6 +340,8 @@ class Relay:
             self._meter.read(reading)
         if self._mover is not None:
             self._mover.transcript.add(data, reading)
+        if reading.text and self._call.trace.said is not None:
+            self._call.trace.said.append(reading.text)
         return reading
 
     def _pass_on(self, data: bytes, content: int) -> None:
@@ -398,6 +403,8 @@ class Relay:
             return
         self._meter.whole_left()
         self._meter.usage = self._call.dialect.read_answer(body)
+        if self._call.trace.said is not None:
+            self._call.trace.said.append(body.decode(errors="replace"))
         self._finish(OK)
 
     # ends

@@ -36,8 +36,8 @@ class Requester(Protocol):
     def encode(self, endpoint: Endpoint) -> bytes:
         """The request's bytes for the endpoint that was chosen; `Dispatch.pool` is its model."""
 
-    def restart(self) -> None:
-        """A further attempt begins: whatever the last one said is void."""
+    def restart(self, reason: str) -> None:
+        """A further attempt begins, for what was wrong with the last one: whatever that one said is void."""
 
     def missing(self) -> UpstreamError | None:
         """The endpoint's answer has ended: what it lacks to be whole."""
@@ -61,7 +61,7 @@ class _Nobody:
     def encode(self, endpoint: Endpoint) -> bytes:  # noqa: ARG002 - a requester's signature
         return b""
 
-    def restart(self) -> None:
+    def restart(self, reason: str) -> None:
         pass
 
     def missing(self) -> None:
@@ -262,7 +262,7 @@ class Dispatch:
         if found is None or not self._withdraw():
             return False
         self._resilience.metrics.retries.labels(self.pool.name, failed.endpoint.version, reason).inc()
-        self._requester.restart()
+        self._requester.restart(reason)
         self._begin(*found)
         return True
 

@@ -50,11 +50,14 @@ class Visit:
     def admit(self) -> Admitted:
         """Raises Draining, Unauthenticated."""
         heading = self._heading
+        entered = perf_counter()
         principal = self.door.enter(heading.key)
+        authenticated = perf_counter()
         remaining = self.context.time_remaining()
         return Admitted(
             principal, b"", self.received, self.request_id, heading.passed, heading.hints, heading.urgency,
             None if remaining is None else perf_counter() + remaining, heading.uncached,
+            entered, authenticated,
         )  # fmt: skip
 
     async def ask(self, surface: Surface, body: Callable[[], bytes]) -> Whole:

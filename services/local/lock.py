@@ -23,7 +23,12 @@ EXTRAS = {
     "local.txt": RUN_TIME,
     "dev.txt": (*RUN_TIME, "train", "dev"),
 }
-GROUPS = {"oip-clients.txt": "oip-clients", "build.txt": "build", "supply-chain.txt": "supply-chain"}
+GROUPS = {
+    "oip-clients.txt": "oip-clients",
+    "build.txt": "build",
+    "supply-chain.txt": "supply-chain",
+    "manifests.txt": "manifests",
+}
 """Locks of dependency groups: what has an environment of its own."""
 
 

@@ -1,6 +1,6 @@
 """Custom resources against the schemas that their projects publish, as packages of the npm registry carry them.
 
-These know types, enumerations and what is required, but pass unknown fields over, as the API server drops them in silence.
+These know types, enumerations and what is required, but pass over unknown fields, which an API server drops in silence.
 `custom-resources.yaml` is strict about those, and knows LeaderWorkerSet and InferencePool, which no package carries.
 """
 

@@ -1,4 +1,4 @@
-"""What KEDA asks Prometheus, answered by a real one's rules: what starts a model, what keeps it, and what must not stop it."""
+"""What KEDA asks Prometheus, answered by promtool: what starts a model, what keeps it, and what must not stop it."""
 
 import subprocess
 from pathlib import Path
@@ -29,14 +29,11 @@ def triggers(**versions: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def answer(query: str, series: dict[str, str], folder: Path) -> float | None:
-    """The one value of a query after five minutes, or None: promtool tells it as what it got in place of another one."""
-    unit = {
-        "evaluation_interval": "1m",
-        "tests": [{
-            "interval": "1m", "input_series": [{"series": name, "values": values} for name, values in series.items()],
-            "promql_expr_test": [{"expr": query, "eval_time": "5m", "exp_samples": [{"labels": "never{}", "value": 4711}]}],
-        }],
-    }  # fmt: skip
+    """The one value of a query after five minutes, or None; promtool tells it as what it got in place of another."""
+    given = [{"series": name, "values": values} for name, values in series.items()]
+    another = {"expr": query, "eval_time": "5m", "exp_samples": [{"labels": "never{}", "value": 4711}]}
+    trial = {"interval": "1m", "input_series": given, "promql_expr_test": [another]}
+    unit = {"evaluation_interval": "1m", "tests": [trial]}
     path = folder / "test.yaml"
     path.write_text(yaml.safe_dump(unit), encoding="utf-8")
     assert PROMTOOL is not None
@@ -89,11 +86,12 @@ def test_missed_promises_are_counted_against_what_the_percentile_allows(tmp_path
 
 
 def test_an_engine_is_asked_for_its_own_version(tmp_path: Path) -> None:
-    mine = 'namespace="models",naru_model="m",naru_version="v1"'
+    waiting, cache = "vllm:num_requests_waiting", "vllm:kv_cache_usage_perc"
+    of = 'namespace="models",naru_model="m",naru_version='
     series = {
-        f'vllm:num_requests_waiting{{{mine},pod="a"}}': "3+0x10", f'vllm:num_requests_waiting{{{mine},pod="b"}}': "2+0x10",
-        'vllm:num_requests_waiting{namespace="models",naru_model="m",naru_version="v2"}': "50+0x10",
-        f'vllm:kv_cache_usage_perc{{{mine},pod="a"}}': "0.5+0x10", f'vllm:kv_cache_usage_perc{{{mine},pod="b"}}': "0.7+0x10",
+        f'{waiting}{{{of}"v1",pod="a"}}': "3+0x10", f'{waiting}{{{of}"v1",pod="b"}}': "2+0x10",
+        f'{waiting}{{{of}"v2",pod="c"}}': "50+0x10",
+        f'{cache}{{{of}"v1",pod="a"}}': "0.5+0x10", f'{cache}{{{of}"v1",pod="b"}}': "0.7+0x10",
     }  # fmt: skip
     found = triggers()
     assert answer(found["waiting"]["metadata"]["query"], series, tmp_path) == pytest.approx(5)

@@ -6,3 +6,8 @@
 {{- range $name, $entry := .Values.models }}{{ if eq $entry.task "chat" }}{{ $name }}{{ break }}{{ end }}{{ end -}}
 {{- end -}}
 {{- end -}}
+
+{{- define "naru.testSelector" -}}
+{{ include "naru.selector" . }}
+app.kubernetes.io/component: test
+{{- end -}}

@@ -127,11 +127,12 @@ class Found:
     @property
     def row(self) -> str:
         seconds = sorted(answer.seconds for answer in self.answers)
+        longest = f"{median(seconds):.2f}, {seconds[-1]:.2f} s" if seconds else ""
         streams = sum(answer.stream for answer in self.answers)
         return (
             f"{len(seconds)} ({streams}) | {len(self.failures)} | {self.late} | {self.started}, {self.stopped} | "
             f"{self.finished_while_leaving} | {self.retried}, {self.migrated} | {self.held} | "
-            f"{median(seconds):.2f}, {seconds[-1]:.2f} s"
+            f"{longest}"
         )
 
 
@@ -295,14 +296,14 @@ async def gateway(server: ApiServer, asking: Asking, activation: float) -> Async
             yield port, admin
 
 
-async def simulate(name: str, asking: Asking, load: Load, activation: float = 120) -> Found:
+async def simulate(name: str, asking: Asking, load: Load, activation: float = 600) -> Found:
     """Raises TimeoutError where the gateway does not start."""
     async with api_server() as server, gateway(server, asking, activation) as (port, admin):
         deployment = Deployment(server, asking.kind, free_ports(1)[0])
         headers = {"authorization": f"Bearer {KEY}"}
         limits = httpx.Limits(max_connections=None)
         async with httpx.AsyncClient(
-            base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=activation, limits=limits
+            base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=activation + 10, limits=limits
         ) as client:
             made = Simulation(asking, load, deployment, client, admin)
             try:

@@ -133,6 +133,7 @@ def report(at_capacity: Found, over: Found, weights: Mapping[str, float]) -> boo
     _print_tenants(over, weights)
     took = sorted(over.at_once())
     print(f"\nrefused at once: {len(took)}, p50 {_ms(took, 0.5)}, p99 {_ms(took, 0.99)}, longest {_ms(took, 1)}\n")
+    _print_broken(over)
     broken = list(faults(at_capacity, over, weights))
     print("\n".join(broken) or "all that is demanded holds")
     return not broken
@@ -150,6 +151,16 @@ def _print_tenants(over: Found, weights: Mapping[str, float]) -> None:
             f"| {tenant} | {weights[tenant]} | {' | '.join(map(str, one.served))} | {total} "
             f"| {one.fair:.0f} | {total / one.fair:.0%} | {total / alone[tenant]:.0%} |"
         )
+
+
+def _print_broken(over: Found) -> None:
+    """The returns that were refused again: when they were told what, and why."""
+    for priority in Priority:
+        for one in over.of(priority):
+            if len(one.attempts) > 1 and one.attempts[1].done is None:
+                first, again = one.attempts
+                after = first.answered - over.began
+                print(f"{priority}, {one.tenant}: told {first.retry_after} s after {after:.1f} s; then: {again.why}")
 
 
 def faults(at_capacity: Found, over: Found, weights: Mapping[str, float]) -> Iterator[str]:

@@ -96,6 +96,8 @@ class Queue:
         told[flow] = None
         there = list(chain(told, (other for other in self._classes[flow.rank].flows if other not in told)))
         by_weight = flow.tenant.weight / sum(other.tenant.weight for other in there)
+        if not flow.rank or len(there) == 1:
+            return by_weight, by_weight  # no class above counts, or there is nobody to share with
         if left <= 0.0:
             return 0.0, by_weight
         at = level(left, [(other.tenant.weight, other.above(turns)) for other in there])

@@ -79,8 +79,16 @@ class Returns:
 
     def _note(self, key: int, came: float, now: float, at: float, *, reserved: bool) -> int:
         after = max(1, ceil(at - now))
-        insort(self._order, (now + after, key))
-        insort(self._outstanding.setdefault(key, []), Promise(now + after, came, after, reserved))
+        due, order = now + after, self._order
+        if not order or order[-1][0] <= due:  # most
+            order.append((due, key))
+        else:
+            insort(order, (due, key))
+        promise, told = Promise(due, came, after, reserved), self._outstanding.get(key)
+        if told is None:
+            self._outstanding[key] = [promise]
+        else:
+            insort(told, promise)
         return after
 
     def _forget(self, now: float) -> None:

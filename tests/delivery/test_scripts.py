@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -241,3 +242,26 @@ def test_a_machine_gets_what_the_makefile_says_that_tests_need(fakes: Fakes) -> 
     assert needed is not None
     installed = set(fakes.calls()[-1].split())
     assert set(needed[1].split()) <= installed
+
+
+class TestLoad:
+    @pytest.fixture
+    def run(self, fakes: Fakes, tmp_path: Path) -> Callable[[], int]:
+        for name in ("make", "naru", "python"):
+            fakes.add(name)
+        fakes.variables = {"BIN": str(tmp_path / "bin")}
+        return lambda: fakes.run("scripts/load.sh", str(tmp_path / "report")).returncode
+
+    def test_the_stack_is_started_loaded_and_stopped(
+        self, fakes: Fakes, run: Callable[[], int], tmp_path: Path
+    ) -> None:
+        assert run() == 0
+        assert fakes.calls() == [
+            "make install", "naru up --detach", "python -m loadtests.memory",
+            f"make load LOAD=--load ramp --users 8 --run-time 10m --out {tmp_path}/report", "naru down",
+        ]  # fmt: skip
+
+    def test_a_missed_objective_fails_and_the_stack_is_stopped(self, fakes: Fakes, run: Callable[[], int]) -> None:
+        fakes.add("make", "case $1 in load) exit 1 ;; esac")
+        assert run() == 1
+        assert fakes.calls()[-1] == "naru down"

@@ -116,7 +116,7 @@ def _plan(given: dict[str, Any]) -> Plan:
     try:
         return Plan.model_validate({name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
-        faults = [f"{'.'.join(map(str, e['loc'][:1]))}: {e['msg']}" if e["loc"] else e["msg"] for e in error.errors()]
+        faults = [": ".join([*map(str, e["loc"][:1]), e["msg"].removeprefix("Value error, ")]) for e in error.errors()]
         raise fail("; ".join(faults), 2) from None
 
 

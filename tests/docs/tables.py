@@ -6,9 +6,11 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import typer
 from prometheus_client import CollectorRegistry
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
+from typer.core import TyperOption
 
 from services.common.errors import NaruError
 from services.common.settings import Section
@@ -16,12 +18,21 @@ from services.gateway.api.operations import OPERATIONS
 from services.gateway.api.tasks import SURFACES
 from services.gateway.metrics import Metrics
 from services.gateway.upstream.discovery.metrics import DiscoveryMetrics
+from services.local.rollout import rollout_app
 from tests.chart.values import CHART, read
 from tests.support.faults import FAULTS, Fault, Result
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference.md"
-GENERATED = (REFERENCE, ROOT / "docs" / "resilience.md", ROOT / "README.md", ROOT / "README.ko.md", CHART / "README.md")
+ROLLOUT = ROOT / "docs" / "rollout.md"
+GENERATED = (
+    REFERENCE,
+    ROOT / "docs" / "resilience.md",
+    ROOT / "README.md",
+    ROOT / "README.ko.md",
+    CHART / "README.md",
+    ROLLOUT,
+)
 """The documents that hold generated pieces."""
 _PIECE = re.compile(r"(?P<begin><!-- generated: (?P<name>\w+) -->(?P<line>\n?)).*?<!-- end -->", re.DOTALL)
 
@@ -143,9 +154,22 @@ def _value(path: tuple[str, ...], default: object, meaning: str) -> str:
     return f"| `{'.'.join(path)}` | `{shown if len(shown) <= 60 else '…'}` | {meaning.replace('|', chr(92) + '|')} |"
 
 
+def rollout_options() -> str:
+    return table("| option | default | meaning |", _rollout_options())
+
+
+def _rollout_options() -> Iterator[str]:
+    """Those of `naru rollout start`."""
+    group = typer.main.get_group(rollout_app)
+    for option in group.commands["start"].params:
+        if isinstance(option, TyperOption):
+            default = "required" if option.required else f"`{option.default}`" if option.default else ""
+            yield f"| {', '.join(f'`{name}`' for name in option.opts)} | {default} | {option.help} |"
+
+
 PIECES: dict[str, Callable[[], str]] = {
     "operations": operations, "errors": errors, "metrics": metrics, "settings": settings,
-    "faults": faults, "values": values,
+    "faults": faults, "values": values, "rollout_options": rollout_options,
     "sentiment_english": lambda: held_out("english"), "sentiment_korean": lambda: held_out("korean"),
 }  # fmt: skip
 

@@ -34,7 +34,7 @@ class Prometheus:
         result: list[dict[str, Any]] = found["data"]["result"]
         return result
 
-    def until(self, promql: str, seconds: float = 30.0) -> None:
+    def until(self, promql: str, seconds: float = 100.0) -> None:
         """Wait until the query has a result."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:

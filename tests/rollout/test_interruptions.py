@@ -4,12 +4,14 @@ import json
 import signal
 from typing import Any
 
+import pytest
+
 from tests.rollout.conftest import begin
 from tests.rollout.world import Gateway, naru, until
 from tests.support.engine import Engine
 from tests.support.prometheus import needs_prometheus
 
-pytestmark = needs_prometheus
+pytestmark = [needs_prometheus, pytest.mark.timeout(300)]
 EASY = ("--steps", "20,100", "--margin", "20")
 
 

@@ -1,9 +1,11 @@
 """`naru rollout` against a real Prometheus and a real gateway: what becomes of a canary."""
 
+import pytest
+
 from tests.rollout.world import Command, Gateway
 from tests.support.prometheus import needs_prometheus
 
-pytestmark = needs_prometheus
+pytestmark = [needs_prometheus, pytest.mark.timeout(300)]
 
 
 def test_a_good_canary_is_promoted_through_its_steps(gateway: Gateway, started: dict[str, Command]) -> None:

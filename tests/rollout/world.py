@@ -110,7 +110,7 @@ class Loop:
         self._loop.close()
 
 
-def until(true: Callable[[], bool], seconds: float = 60.0) -> None:
+def until(true: Callable[[], bool], seconds: float = 200.0) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline
@@ -152,7 +152,7 @@ def start_gateway(registry: Path, poll: float = 0.1) -> Gateway:
     }  # fmt: skip
     process = subprocess.Popen([sys.executable, "-m", "services.gateway"], cwd=ROOT, env={**os.environ, **variables})
     made = Gateway(registry, http, admin, process)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 100
     while time.monotonic() < deadline:
         with contextlib.suppress(httpx.TransportError):
             if all(httpx.get(f"http://{made.target}/readyz").json()["models"].values()):
@@ -199,7 +199,7 @@ class Command:
         self.process.kill()
         self.process.communicate()
 
-    def wait(self, seconds: float = 110.0) -> dict[str, Any]:
+    def wait(self, seconds: float = 280.0) -> dict[str, Any]:
         """What it printed with `--output json`, once it has ended."""
         out, err = self.process.communicate(timeout=seconds)
         self.log += err.splitlines()

@@ -19,7 +19,10 @@ from services.gateway.api.tasks import SURFACES
 from services.gateway.metrics import Metrics
 from services.gateway.upstream.discovery.metrics import DiscoveryMetrics
 from services.local.rollout import rollout_app
+from services.observability.rules import files
+from services.observability.rules.rule import Alert
 from tests.chart.values import CHART, read
+from tests.observability.boards import PANELS, boards
 from tests.support.faults import FAULTS, Fault, Result
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +31,7 @@ ROLLOUT = ROOT / "docs" / "rollout.md"
 GENERATED = (
     REFERENCE,
     ROOT / "docs" / "resilience.md",
+    ROOT / "docs" / "observability.md",
     ROOT / "README.md",
     ROOT / "README.ko.md",
     CHART / "README.md",
@@ -167,9 +171,41 @@ def _rollout_options() -> Iterator[str]:
             yield f"| {', '.join(f'`{name}`' for name in option.opts)} | {default} | {option.help} |"
 
 
+def alerts() -> str:
+    return table("| alert | severity | what it says |", _alerts())
+
+
+def _alerts() -> Iterator[str]:
+    """A row for each name: the windows of a burn rate are one."""
+    rows: dict[str, tuple[set[str], set[str]]] = {}
+    for groups in files().values():
+        for rule in (rule for group in groups for rule in group.rules if isinstance(rule, Alert)):
+            severities, said = rows.setdefault(rule.name, (set(), set()))
+            severities.add("critical for a core model" if "criticality" in rule.severity else rule.severity)
+            said.add(_spoken(rule))
+    for name, (severities, said) in rows.items():
+        yield f"| [{name}](runbooks/{name}.md) | {', '.join(sorted(severities))} | {'<br>'.join(sorted(said))} |"
+
+
+def _spoken(rule: Alert) -> str:
+    """Its summary as people say it: each value by its name."""
+    summary = re.sub(r"\{\{ with .*?\{\{ end \}\}", "*target*", rule.summary)
+    summary = re.sub(r"\{\{ \$(?:labels\.)?(\w+)[^}]*\}\}", r"*\1*", summary)
+    return summary.replace(f"last {rule.labels.get('window')};", "last *window*;")
+
+
+def cluster_panels() -> str:
+    found: dict[str, list[str]] = {}
+    for panel in PANELS:
+        if panel.outside:
+            found.setdefault(boards()[panel.board]["title"].removeprefix("Naru / "), []).append(panel.title)
+    return "\n".join(f"- *{board}*: {', '.join(titles)}" for board, titles in found.items())
+
+
 PIECES: dict[str, Callable[[], str]] = {
     "operations": operations, "errors": errors, "metrics": metrics, "settings": settings,
-    "faults": faults, "values": values, "rollout_options": rollout_options,
+    "faults": faults, "alerts": alerts, "cluster_panels": cluster_panels, "values": values,
+    "rollout_options": rollout_options,
     "sentiment_english": lambda: held_out("english"), "sentiment_korean": lambda: held_out("korean"),
 }  # fmt: skip
 

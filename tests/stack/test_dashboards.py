@@ -104,7 +104,7 @@ def targets(stack: Stack, second: Beside, cluster: str) -> list[Target]:
     """As the chart's monitors label them."""
 
     def engine(url: str, model: str) -> Target:
-        return Target(url.removeprefix("http://"), "engine", {"model": model, "version": "v1"})
+        return Target(url.removeprefix("http://"), "model", {"naru_model": model, "naru_version": "v1"})
 
     return [
         Target(stack.admin.removeprefix("http://"), "gateway"), Target(second.admin, "gateway"),

@@ -8,7 +8,7 @@ from services.observability.promql import QUANTILES, buckets, mean, quantile, to
 
 _CLIENT = 'namespace=~"$namespace",gen_ai_request_model=~"$model",version=~"$version"'
 _STREAMED = f'{_CLIENT},stream="true"'
-_ENGINE = 'namespace=~"$namespace",model_name=~"$model",version=~"$version"'
+_ENGINE = 'namespace=~"$namespace",model_name=~"$model",naru_version=~"$version"'
 _AT = 'namespace=~"$namespace",model=~"$model",version=~"$version"'
 _TTFT, _TPOT = "gen_ai_server_time_to_first_token_seconds", "gen_ai_server_time_per_output_token_seconds"
 _ENGINE_TTFT, _ENGINE_TPOT = "vllm:time_to_first_token_seconds", "vllm:request_time_per_output_token_seconds"

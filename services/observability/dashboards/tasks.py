@@ -10,10 +10,12 @@ _AT = 'namespace=~"$namespace",model=~"$model",version=~"$version"'
 _CLIENT = 'namespace=~"$namespace",gen_ai_operation_name!~"chat|.*completion|responses|messages|embeddings",' + (
     'gen_ai_request_model=~"$model",version=~"$version"'
 )
+_SERVICE = 'namespace=~"$namespace",naru_model=~"$model",naru_version=~"$version"'
 _DURATION, _OWN = "gen_ai_server_request_duration_seconds", "bentoml_service_request_duration_seconds"
 _BATCH = "bentoml_service_adaptive_batch_size"
 _CALLS = 'endpoint!~"/(metrics|readyz|livez|healthz)"'
-_BY = "model, version"
+_BY, _SERVICE_BY = "model, version", "naru_model, naru_version"
+_NAME = "{{naru_model}} {{naru_version}}"
 
 
 def tasks() -> Dashboard:
@@ -33,21 +35,22 @@ def tasks() -> Dashboard:
                           f"p{q * 100:g} {{{{gen_ai_request_model}}}} {{{{version}}}}", exemplars=True)
                     for q in QUANTILES), width=12),
             graph("Latency, service", "s", "BentoML's own clock, of answers of status 200.",
-                  *(Query(quantile(q, _OWN, _AT, _CALLS, 'http_response_code="200"', by=_BY),
-                          f"p{q * 100:g} {{{{model}}}} {{{{version}}}}") for q in QUANTILES), width=12),
+                  *(Query(quantile(q, _OWN, _SERVICE, _CALLS, 'http_response_code="200"', by=_SERVICE_BY),
+                          f"p{q * 100:g} {_NAME}") for q in QUANTILES), width=12),
             density("Latency, client's edge", "s", "Requests a second by how long they took.",
                     buckets(_DURATION, _CLIENT, 'error_type=""')),
-            density("Latency, service", "s", "Requests a second by BentoML's own clock.", buckets(_OWN, _AT, _CALLS)),
+            density("Latency, service", "s", "Requests a second by BentoML's own clock.",
+                    buckets(_OWN, _SERVICE, _CALLS)),
         )),
         ("The service", (
             graph("Batch size", "short", "Items that were computed together: the median, and p99.",
-                  *(Query(quantile(q, _BATCH, _AT, by=_BY), f"p{q * 100:g} {{{{model}}}} {{{{version}}}}")
+                  *(Query(quantile(q, _BATCH, _SERVICE, by=_SERVICE_BY), f"p{q * 100:g} {_NAME}")
                     for q in (0.5, 0.99))),
             graph("Batch size, mean", "short", "Within the window. 1 means that batching does nothing.",
-                  Query(mean(_BATCH, _AT, by=_BY), "{{model}} {{version}}")),
+                  Query(mean(_BATCH, _SERVICE, by=_SERVICE_BY), _NAME)),
             graph("In progress", "short", "Requests inside the service.",
-                  Query(f"sum by ({_BY}) (bentoml_service_request_in_progress{{{_AT},{_CALLS}}})",
-                        "{{model}} {{version}}")),
+                  Query(f"sum by ({_SERVICE_BY}) (bentoml_service_request_in_progress{{{_SERVICE},{_CALLS}}})",
+                        _NAME)),
         )),
         ("Quality", (
             rows("Quality by version", "percentunit", "Measured on held-out data when the version was trained.",

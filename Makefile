@@ -29,7 +29,6 @@ check: install ## Linters, types, layers, generated files, locks
 	@$(BIN)/python -m services.local.lock --check
 	@$(BIN)/python -m services.common.generate --check
 	@$(BIN)/python -m services.observability.generate --check
-	@$(BIN)/python -m tests.chart.generate --check
 	@$(BIN)/python -m tests.docs.regenerate --check
 
 test: check ## All the set-up, the checks, then every test, against the real models
@@ -43,7 +42,6 @@ lock: install ## Make the locks anew after a change of dependencies; UPGRADE=--u
 generate: install ## Make the code of protos/, dashboards, rules, the chart's schema and the docs' tables anew
 	@$(BIN)/python -m services.common.generate
 	@$(BIN)/python -m services.observability.generate
-	@$(BIN)/python -m tests.chart.generate
 	@$(BIN)/python -m tests.docs.regenerate
 
 format: install ## Put the code into its form

@@ -1,5 +1,6 @@
 """charts/naru/values.schema.json: from values.yaml's comments, and from the gateway's own registry and settings."""
 
+import json
 from typing import Any, get_args
 
 from pydantic import BaseModel
@@ -10,9 +11,11 @@ from services.common.durations import Duration
 from services.gateway.registry import Model, Registry, Size, Version
 from services.gateway.settings import GatewaySection
 from services.llm.settings import LlmSection
-from tests.chart.values import Value, read
+from tests.chart.values import CHART, Value, read
 
 Schema = dict[str, Any]
+
+SCHEMA = CHART / "values.schema.json"
 
 DURATION: Schema = {"type": ["string", "number"], "pattern": r"^\d+(\.\d+)?(ms|s|m|h)$", "exclusiveMinimum": 0}
 SIZE: Schema = {"type": ["string", "integer"], "pattern": r"^\d+(KiB|MiB|GiB)$", "minimum": 1024}
@@ -233,3 +236,8 @@ def _kubernetes() -> Schema:
             },
         },
     }  # fmt: skip
+
+
+def text() -> str:
+    """The file, whole."""
+    return json.dumps(schema(), indent=1, ensure_ascii=False) + "\n"

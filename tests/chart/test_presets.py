@@ -9,7 +9,6 @@ import yaml
 from services.gateway import registry
 from services.gateway.settings import GatewaySection
 from tests.chart.api import MINORS, faults
-from tests.chart.generate import SCHEMA, text
 from tests.chart.pod_security import violations
 from tests.chart.rendering import (
     FILES,
@@ -22,6 +21,7 @@ from tests.chart.rendering import (
     rendered,
     values,
 )
+from tests.chart.schema import SCHEMA, text
 from tests.chart.values import CHART
 
 CLUSTER_WIDE = {"NodePool"}
@@ -47,7 +47,7 @@ def manifests(file: Path) -> list[Manifest]:
 
 
 def test_the_schema_of_values_is_made_from_their_comments() -> None:
-    assert SCHEMA.read_text(encoding="utf-8") == text(), "run python -m tests.chart.generate"
+    assert SCHEMA.read_text(encoding="utf-8") == text(), "run python -m tests.docs.regenerate"
 
 
 def test_the_api_of_the_three_newest_minors_takes_every_object(manifests: list[Manifest]) -> None:

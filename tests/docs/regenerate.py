@@ -1,8 +1,9 @@
-"""Make the generated pieces of the docs again: `python -m tests.docs.regenerate [--check]`."""
+"""Make the generated pieces of the docs, and the schema of the chart's values, again: `python -m tests.docs.regenerate [--check]`."""
 
 import argparse
 import sys
 
+from tests.chart.schema import SCHEMA, text
 from tests.docs.tables import GENERATED, ROOT, regenerated
 
 
@@ -10,9 +11,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.docs.regenerate", description=__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing; fail where a document is out of date")
     check = parser.parse_args().check
-    old = {path: path.read_text(encoding="utf-8") for path in GENERATED}
-    new = {path: regenerated(text) for path, text in old.items()}
-    stale = [path for path in GENERATED if old[path] != new[path]]
+    old = {path: path.read_text(encoding="utf-8") for path in (*GENERATED, SCHEMA)}
+    new = {path: regenerated(old[path]) for path in GENERATED} | {SCHEMA: text()}
+    stale = [path for path in old if old[path] != new[path]]
     names = ", ".join(str(path.relative_to(ROOT)) for path in stale)
     if check and stale:
         sys.exit(f"{names}: out of date; run python -m tests.docs.regenerate")

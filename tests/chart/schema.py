@@ -1,8 +1,10 @@
 """charts/naru/values.schema.json: from values.yaml's comments, and from the gateway's own registry and settings."""
 
 import json
+from pathlib import Path
 from typing import Any, get_args
 
+import yaml
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
@@ -19,11 +21,7 @@ SCHEMA = CHART / "values.schema.json"
 
 DURATION: Schema = {"type": ["string", "number"], "pattern": r"^\d+(\.\d+)?(ms|s|m|h)$", "exclusiveMinimum": 0}
 SIZE: Schema = {"type": ["string", "integer"], "pattern": r"^\d+(KiB|MiB|GiB)$", "minimum": 1024}
-QUANTITY: Schema = {
-    "type": ["string", "number"],
-    "pattern": r"^$|^\d+(\.\d+)?(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi)?$",
-    "minimum": 0,
-}
+_KUBERNETES = Path(__file__).with_name("kubernetes.yaml")
 
 CHARTS_OWN = {
     "gateway": {
@@ -136,7 +134,8 @@ def schema() -> Schema:
     """The whole of values.schema.json."""
     values = {value.path[0]: value for value in read()}
     serving, pool = (of_section(values[name].children) for name in ("defaults", "nodePoolDefaults"))
-    definitions = {"serving": serving, "nodePool": pool, **_models(serving), **_kubernetes()}
+    definitions = {"serving": serving, "nodePool": pool, **_models(serving)}
+    definitions |= yaml.safe_load(_KUBERNETES.read_text(encoding="utf-8"))
     engine, inner = of_model(LlmSection, "llm", CHARTS_OWN["llm"])
     definitions |= {"engine": engine, **inner}
     settings, inner = of_model(GatewaySection, "gateway", CHARTS_OWN["gateway"])
@@ -179,61 +178,6 @@ def _models(serving: Schema) -> Schema:
         "version": {
             "type": ["object", "null"], "additionalProperties": False,
             "properties": {**serving["properties"], **version["properties"]},
-        },
-    }  # fmt: skip
-
-
-def _kubernetes() -> Schema:
-    """Pieces of Kubernetes' own API that values are made of."""
-    strings = {"type": "object", "additionalProperties": {"type": "string"}}
-    selector = {
-        "type": "object", "additionalProperties": False,
-        "properties": {"matchLabels": strings, "matchExpressions": {"type": "array", "items": {"type": "object"}}},
-    }  # fmt: skip
-    effect = {"enum": ["NoSchedule", "PreferNoSchedule", "NoExecute"]}
-    return {
-        "quantity": QUANTITY,
-        "quantities": {"type": "object", "additionalProperties": QUANTITY},
-        "variable": {
-            "type": ["string", "object"], "additionalProperties": False, "required": ["secret", "key"],
-            "properties": {"secret": {"type": "string", "minLength": 1}, "key": {"type": "string", "minLength": 1}},
-        },
-        "toleration": {
-            "type": "object", "additionalProperties": False,
-            "properties": {
-                "key": {"type": "string"}, "operator": {"enum": ["Exists", "Equal"]}, "value": {"type": "string"},
-                "effect": effect, "tolerationSeconds": {"type": "integer"},
-            },
-        },
-        "taint": {
-            "type": "object", "additionalProperties": False, "required": ["key", "effect"],
-            "properties": {"key": {"type": "string", "minLength": 1}, "value": {"type": "string"}, "effect": effect},
-        },
-        "parentRef": {
-            "type": ["object", "null"], "additionalProperties": False,
-            "properties": {
-                "namespace": {"type": "string"}, "sectionName": {"type": "string"},
-                "port": {"type": "integer", "minimum": 1, "maximum": 65535},
-            },
-        },
-        "peer": {
-            "type": "object", "additionalProperties": False, "minProperties": 1,
-            "properties": {
-                "namespaceSelector": selector, "podSelector": selector,
-                "ipBlock": {
-                    "type": "object", "additionalProperties": False, "required": ["cidr"],
-                    "properties": {
-                        "cidr": {"type": "string"}, "except": {"type": "array", "items": {"type": "string"}},
-                    },
-                },
-            },
-        },
-        "egress": {
-            "type": "object", "additionalProperties": False,
-            "properties": {
-                "to": {"type": "array", "items": {"$ref": "#/$defs/peer"}},
-                "ports": {"type": "array", "items": {"type": "object"}},
-            },
         },
     }  # fmt: skip
 

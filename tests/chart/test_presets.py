@@ -61,13 +61,13 @@ def test_helms_own_linter_has_nothing_to_say(file: Path) -> None:
     assert [each for each in report["messages"] if each["severity"] > 1] == []
 
 
-def test_the_gateway_reads_its_registry(manifests: list[Manifest], tmp_path: Path) -> None:
+def test_the_gateway_reads_its_registry(file: Path, manifests: list[Manifest], tmp_path: Path) -> None:
     path = tmp_path / "registry.yaml"
     path.write_text(named(manifests, "ConfigMap", "naru-registry")["data"]["registry.yaml"], encoding="utf-8")
     services = {each["metadata"]["name"] for each in of_kind(manifests, "Service")}
-    for model in registry.load(path).models.values():
-        for version in model.versions.values():
-            assert version.endpoints or version.namespace or version.service in services
+    for name, model in registry.load(path).models.items():
+        outside = values(file)["models"][name]["runtime"] == "external"
+        assert outside or {version.service for version in model.versions.values()} <= services
 
 
 def test_the_gateway_reads_its_settings(manifests: list[Manifest], monkeypatch: pytest.MonkeyPatch) -> None:

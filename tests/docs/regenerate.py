@@ -1,4 +1,4 @@
-"""Make the generated pieces of the docs, and the schema of the chart's values, again: `python -m tests.docs.regenerate [--check]`."""
+"""Make the docs' generated pieces and the chart's schema again: `python -m tests.docs.regenerate [--check]`."""
 
 import argparse
 import sys

@@ -34,14 +34,11 @@ RUN PIP_REQUIRE_HASHES=0 PIP_NO_INDEX=1 \
 
 
 FROM ${PYTHON_BASE} AS runtime
-ARG REVISION=unknown
-ARG VERSION=0.0.0
+# Version and revision are labels too, given by whoever builds: here they would make every layer after them a new one.
 LABEL org.opencontainers.image.vendor="Naru" \
       org.opencontainers.image.source="https://github.com/naru-serving/naru" \
       org.opencontainers.image.documentation="https://github.com/naru-serving/naru/blob/main/docs/images.md" \
-      org.opencontainers.image.licenses="Apache-2.0" \
-      org.opencontainers.image.revision="${REVISION}" \
-      org.opencontainers.image.version="${VERSION}"
+      org.opencontainers.image.licenses="Apache-2.0"
 # Everything that asks for a home or a temporary folder finds /tmp; the root can be read-only.
 ENV HOME=/tmp \
     NARU_CACHE=/var/cache/naru \

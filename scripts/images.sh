@@ -31,7 +31,8 @@ engine() {
   fi
 }
 
-options=(--file Dockerfile --build-arg "REVISION=$revision" --build-arg "VERSION=$version")
+about=org.opencontainers.image
+options=(--file Dockerfile --label "$about.revision=$revision" --label "$about.version=$version")
 for name in PYTHON_BASE PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_FIND_LINKS TORCH_INDEX; do
   [ -z "${!name+set}" ] || options+=(--build-arg "$name=${!name}")
 done

@@ -98,7 +98,7 @@ def density(title: str, unit: str, description: str, buckets: str) -> heatmap.Pa
     return (
         heatmap.Panel().title(title).description(description).datasource(SOURCE).span(12).height(HEIGHT)
         .with_target(query.format(PromQueryFormat.HEATMAP).legend_format("{{le}}"))
-        .calculate(False).unit(unit)
+        .calculate(False).unit(unit).show_tooltip()
         .y_axis(heatmap.YAxisConfig().unit(unit))
         .color(heatmap.HeatmapColorOptions().mode(heatmap_model.HeatmapColorMode.SCHEME).scheme("Oranges").steps(64))
     )  # fmt: skip
@@ -108,6 +108,7 @@ def rows(title: str, unit: str, description: str, *queries: Query, link: tuple[s
     """A table of what is now, a row for each set of labels; `link`: text and address for each row."""
     made = (
         table.Panel().title(title).unit(unit).description(description).datasource(SOURCE).span(24).height(HEIGHT)
+        .show_header(True)
         .with_transformation(model.DataTransformerConfig(id_val="merge", options={}))
         .override_by_name("Time", [model.DynamicConfigValue(id_val="custom.hidden", value=True)])
     )  # fmt: skip

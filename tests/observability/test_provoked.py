@@ -25,7 +25,7 @@ from tests.support.redis import Server, needs_redis, redis_server
 from tests.support.tls import Authority
 from tests.support.tls import files as tls_files
 
-pytestmark = [needs_prometheus, needs_redis, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [needs_prometheus, needs_redis, pytest.mark.slow, pytest.mark.timeout(400)]
 
 BY_ITSELF = {"NaruCertificateExpiring", "NaruMetricsMissing"}
 """The certificate ends in an hour, and nothing scrapes an engine."""
@@ -44,6 +44,11 @@ NOT_HERE = {
     "NaruPreemptions",
 }
 """They need a cluster, or an engine whose memory is full; promtool tries them."""
+STEADY = {
+    "NaruAvailabilityBurn", "NaruConfigRefused", "NaruEndpointDown", "NaruEndpointEjected", "NaruQueueGrowing",
+    "NaruRedisAway",
+}  # fmt: skip
+"""Silent until their trouble is made, however slow the machine."""
 RATE = 8
 """Requests a second to each model."""
 SLO = {"ttft": "200ms", "tpot": "50ms", "availability": 99.9}
@@ -124,12 +129,17 @@ async def until_firing(server: Prometheus, wanted: set[str], seconds: float) -> 
     assert not missing, f"not seen firing within {seconds:g} s: {sorted(missing)}"
 
 
-async def hold_up(seconds: float) -> None:
-    """What runs in the gateway's event loop and must not: work that takes its time."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
+async def hold_up() -> None:
+    """For ever, what runs in the gateway's event loop and must not: work that takes its time."""
+    while True:
         time.sleep(0.2)  # noqa: ASYNC251
         await asyncio.sleep(0.1)
+
+
+async def hold_up_until_seen(server: Prometheus) -> None:
+    holding = asyncio.create_task(hold_up())
+    await until_firing(server, HELD_UP, 60)
+    holding.cancel()
 
 
 def test_every_alert_is_provoked_or_named() -> None:
@@ -162,17 +172,17 @@ async def test_a_trouble_is_seen(tmp_path: Path, capsys: pytest.CaptureFixture[s
             prometheus(folders["prometheus"], [Target(f"127.0.0.1:{gateway.admin_port}", "gateway")]) as server,
             asyncio.TaskGroup() as group,
         ):
-            await until_firing(server, BY_ITSELF, 30)
+            await until_firing(server, BY_ITSELF, 60)
             asking = [group.create_task(asks(gateway, name)) for name in ("gone", "ejected", "late", "new")]
             await asyncio.sleep(8)
-            assert await server.firing() - {"NaruModelLoadingTooLong", "NaruNoHealthyEndpoint"} == BY_ITSELF
+            assert not STEADY & await server.firing()
             provoke(made, redis, folders["gateway"] / "registry.yaml")
             asking.append(group.create_task(fills(gateway)))
-            await until_firing(server, PROVOKED, 60)
+            await until_firing(server, PROVOKED, 150)
             for task in asking:
                 task.cancel()
-            await asyncio.gather(hold_up(12), until_firing(server, HELD_UP, 20))
+            await hold_up_until_seen(server)
             gateway.gateway.admin.should_exit = True
-            await until_firing(server, {"NaruMetricsMissing"}, 20)
+            await until_firing(server, {"NaruMetricsMissing"}, 60)
         with capsys.disabled():
             print(f"\n{len(BY_ITSELF | PROVOKED | HELD_UP)} alerts seen firing in {time.monotonic() - began:.0f} s")

@@ -22,7 +22,7 @@ from tests.support.prometheus import Prometheus, Target, needs_prometheus, prome
 
 pytestmark = [pytest.mark.stack, needs_prometheus, pytest.mark.timeout(420)]
 
-REQUESTS, TOKENS, AT_ONCE = 20, 24, 2
+REQUESTS, TOKENS, AT_ONCE = 16, 16, 2
 
 
 @dataclass(frozen=True)

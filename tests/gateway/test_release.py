@@ -8,10 +8,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from services.common.errors import UpstreamError
 from services.gateway.relay.relay import Relay
 from services.gateway.routing.dispatch import Dispatch
 from services.gateway.upstream.connection import Connection
-from services.gateway.upstream.exchange import Exchange
+from services.gateway.upstream.endpoint import Endpoint
+from services.gateway.upstream.exchange import Exchange, Headers
+from services.gateway.upstream.fetch import within
 from tests.support.engine import Received, Wire, delta, engine, hello
 from tests.support.gateway import Running, chat_registry, running
 
@@ -88,3 +91,28 @@ async def test_a_connection_leaves_no_cycle(tmp_path: Path) -> None:
             assert (await client.post("/v1/chat/completions", json=CHAT)).status_code == 200
         upstream.stop()  # no health check opens a connection any more
         await until_gone(Connection)
+
+
+class Anywhere:
+    """A sink."""
+
+    def on_head(self, status: int, headers: Headers) -> None: ...
+    def on_data(self, data: bytes) -> None: ...
+    def on_end(self) -> None: ...
+    def on_answer(self, status: int, headers: Headers, body: bytes) -> None: ...
+    def on_fail(self, error: UpstreamError) -> None: ...
+
+
+async def test_an_exchange_given_up_while_it_connects_leaves_no_connection(tmp_path: Path) -> None:
+    async with engine(answers) as upstream:
+        endpoint = Endpoint("m", "v1", upstream.url, "/health")
+        for rounds in range(200):  # of the event loop: given up at each step of connecting
+            exchange = Exchange(endpoint, b"GET / HTTP/1.1\r\n\r\n", Anywhere(), within(1.0))
+            exchange.start()
+            for _ in range(rounds % 20):
+                await asyncio.sleep(0)
+            exchange.cancel()
+        await asyncio.sleep(0.1)
+        gc.collect()
+        assert alive(Connection) == endpoint.idle
+        assert endpoint.in_flight == 0

@@ -6,7 +6,7 @@ sink; see docs/decisions for why this is not a general HTTP client.
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import httptools
 
@@ -25,6 +25,7 @@ class Connection(asyncio.Protocol):
     """Idle in its endpoint's list, or carrying one exchange."""
 
     transport: asyncio.Transport
+    _parser: Any = None
 
     def __init__(self, endpoint: Endpoint, keep_alive: float) -> None:
         self.endpoint = endpoint
@@ -49,6 +50,10 @@ class Connection(asyncio.Protocol):
         """Send the exchange's request; its answer goes to the exchange."""
         if self.uses:
             self._reset()
+        else:
+            # Not before: a connection that is given up as it opens is never told that it is lost.
+            self._parser = httptools.HttpResponseParser(self)  # a cycle, from here to `connection_lost`
+            self._watch(min(self._pace, exchange.limits.pace))
         self.uses += 1
         self.exchange = exchange
         if exchange.limits.pace < self._pace:
@@ -69,6 +74,8 @@ class Connection(asyncio.Protocol):
         self._timer = self._loop.call_later(pace, self._look)
 
     def _look(self) -> None:
+        if self.exchange is None and self.transport.is_closing():
+            return
         self._watch(self._pace)
         if self.exchange is not None:
             self.exchange.check()
@@ -79,9 +86,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
-        self._parser = httptools.HttpResponseParser(self)  # a cycle, from here to `connection_lost`
         self._idle_since = self._loop.time()
-        self._watch(self._pace)
 
     def data_received(self, data: bytes) -> None:
         exchange = self.exchange
@@ -130,7 +135,7 @@ class Connection(asyncio.Protocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        del self._parser
+        self._parser = None
         if self._timer is not None:
             self._timer.cancel()
         if self in self.endpoint.idle:

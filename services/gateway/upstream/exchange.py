@@ -157,6 +157,7 @@ class Exchange:
         if connection is not None and connection.exchange is self:
             connection.release()
         if connecting is not None:
+            self._connecting = None
             connecting.cancel()
 
     def _leave(self) -> Sink | None:

@@ -30,6 +30,7 @@ check: install ## Linters, types, layers, generated files, locks
 	@$(BIN)/python -m services.common.generate --check
 	@$(BIN)/python -m services.observability.generate --check
 	@$(BIN)/python -m tests.docs.regenerate --check
+	@$(BIN)/python -m tests.chart.check
 
 test: check ## All the set-up, the checks, then every test, against the real models
 	@for each in redis-server prometheus chromium npm buildah debootstrap; do command -v $$each >/dev/null || \

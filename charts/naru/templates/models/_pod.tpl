@@ -8,10 +8,13 @@ metadata:
     app.kubernetes.io/component: model
     naru-serving/model: {{ $version.modelLabel | quote }}
     naru-serving/version: {{ $version.versionLabel | quote }}
-  {{- with $version.podAnnotations }}
   annotations:
+    # The names as clients know them, which labels can't hold: Prometheus gives them to the engine's metrics.
+    naru-serving/model: {{ $version.model | quote }}
+    naru-serving/version: {{ $version.label | quote }}
+    {{- with $version.podAnnotations }}
     {{- toYaml . | nindent 4 }}
-  {{- end }}
+    {{- end }}
 spec:
   serviceAccountName: {{ include "naru.modelAccount" .root | quote }}
   automountServiceAccountToken: false
@@ -70,7 +73,7 @@ topologySpreadConstraints:
 {{- else if eq .storage.type "hostPath" }}
   hostPath:
     path: {{ .storage.hostPath | quote }}
-    type: DirectoryOrCreate
+    type: Directory
 {{- else }}
   emptyDir:
     sizeLimit: {{ .storage.size | quote }}

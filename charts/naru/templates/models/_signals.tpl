@@ -37,7 +37,7 @@ not for an idle model.
 {{- end -}}
 
 {{- define "naru.engineQuery" -}}
-{{- printf "%s(%s{namespace=%q,naru_model=%q,naru_version=%q})" .aggregate .metric .namespace .version.modelLabel .version.versionLabel -}}
+{{- printf "%s(%s{namespace=%q,naru_model=%q,naru_version=%q})" .aggregate .metric .namespace .version.model .version.label -}}
 {{- end -}}
 
 {{- /* How many times faster than `slo.percentile` allows requests miss `slo.ttft`, over five minutes. */ -}}
@@ -48,15 +48,33 @@ not for an idle model.
 {{- printf "%s / (%s > 0) / %s" $missed (printf $rate .namespace .version.model "") $allowed -}}
 {{- end -}}
 
-{{- /* One trigger of KEDA's; `strict`: no sample is a fault. */ -}}
-{{- define "naru.trigger" -}}
-type: prometheus
-name: {{ .name | quote }}
-metricType: {{ .type }}
-metadata:
-  serverAddress: {{ .root.Values.prometheus.address | quote }}
-  query: {{ .query | quote }}
-  threshold: {{ .threshold | quote }}
-  activationThreshold: "0"
-  ignoreNullValues: {{ ternary "false" "true" (not (empty .strict)) | quote }}
+{{- /*
+KEDA's triggers for a version: `address` of Prometheus, `namespace`, `version`. Those of a model that can go to zero and are
+no signal of load keep the one pod that there is, or starts, and never ask for a second one.
+*/ -}}
+{{- define "naru.triggers" -}}
+{{- $signals := .version.autoscaling.signals -}}
+{{- $waiting := merge (dict "aggregate" "sum" "metric" "vllm:num_requests_waiting") . -}}
+{{- $cache := merge (dict "aggregate" "avg" "metric" "vllm:kv_cache_usage_perc") . -}}
+{{- $keeps := ternary 1000000000 nil (eq (int .version.autoscaling.min) 0) -}}
+{{- $triggers := list
+    (dict "name" "loading" "threshold" $keeps "type" "Value" "query" (include "naru.loadingQuery" .))
+    (dict "name" "used" "threshold" $keeps "type" "Value" "query" (include "naru.usedQuery" .))
+    (dict "name" "in-flight" "threshold" $signals.inFlight "type" "AverageValue" "query" (include "naru.inFlightQuery" .) "strict" true)
+    (dict "name" "waiting" "threshold" $signals.waiting "type" "AverageValue" "query" (include "naru.engineQuery" $waiting))
+    (dict "name" "kv-cache" "threshold" $signals.kvCache "type" "Value" "query" (include "naru.engineQuery" $cache))
+    (dict "name" "ttft-burn" "threshold" $signals.ttftBurn "type" "Value" "query" (include "naru.ttftBurnQuery" .)) -}}
+{{- range $triggers }}
+{{- if .threshold }}
+- type: prometheus
+  name: {{ .name }}
+  metricType: {{ .type }}
+  metadata:
+    serverAddress: {{ $.address | quote }}
+    query: {{ .query | quote }}
+    threshold: {{ .threshold | toJson | quote }}
+    activationThreshold: "0"
+    ignoreNullValues: {{ ternary "false" "true" (not (empty .strict)) | quote }}
+{{- end }}
+{{- end }}
 {{- end -}}

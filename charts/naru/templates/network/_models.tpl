@@ -10,7 +10,7 @@
 {{- range .Values.models -}}
 {{- range ternary .versions dict (eq .runtime "external") -}}
 {{- with . -}}
-{{- range .endpoints }}{{ $ports = append $ports (regexFind ":[0-9]+/?$" . | trimAll ":/" | default "80" | int) }}{{ end -}}
+{{- range .endpoints }}{{ $ports = append $ports (include "naru.urlPort" .) }}{{ end -}}
 {{- if .service }}{{ $namespaces = append $namespaces (default $.Release.Namespace .namespace) }}{{ end -}}
 {{- end -}}
 {{- end -}}

@@ -17,3 +17,9 @@
     - {port: {{ int . }}, protocol: TCP}
   {{- end }}
 {{- end -}}
+
+{{- /* The port of `http://host:port/path`. */ -}}
+{{- define "naru.urlPort" -}}
+{{- $host := (urlParse .).host -}}
+{{- regexFind ":[0-9]+$" $host | trimPrefix ":" | default (ternary "443" "80" (hasPrefix "https:" .)) -}}
+{{- end -}}

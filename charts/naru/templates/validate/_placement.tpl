@@ -4,7 +4,7 @@
 {{- $at := printf "models.%s.versions.%s" .model .label }}
 {{- $gpus := int .gpus }}
 {{- if and $gpus (not .nodePool) }}
-{{ $at }}.nodePool: {{ $gpus }} GPUs need a node pool; name one of nodePools
+{{ $at }}.nodePool: a model on GPUs needs one of nodePools
 {{- else if and .nodePool (not (hasKey $pools .nodePool)) }}
 {{ $at }}.nodePool: there is no {{ .nodePool }} in nodePools
 {{- end }}

@@ -136,7 +136,8 @@ ENDPOINTS = (
         id="complementary",
     ),
     Case(
-        "NaruModelLoadingTooLong", "20m", {'naru_model_activating{model="m"}': "0 1x30"}, {"severity": "warning", **_M},
+        "NaruModelLoadingTooLong", "20m", {'naru_model_activating{model="m"}': "0 1x30"},
+        {"severity": "warning", "what": "model", **_M},
         "m is wanted and has had no endpoint for 15 minutes", _GATEWAY,
         {'naru_model_activating{model="m"}': "0 1x5 0x30"}, "it woke up", id="activation",
     ),
@@ -145,8 +146,9 @@ ENDPOINTS = (
         "e1 of m was healthy and is no more", _GATEWAY, {_E1: "0x9", _E2: "1x9"}, "it has never been healthy yet",
     ),
     Case(
-        "NaruModelLoadingTooLong", "20m", {_E1: "0x30"}, {"severity": "warning", **_AT_E1},
-        "e1 of m has not been ready for 15 minutes", _GATEWAY, {_E1: "0x12 1x20"}, "it was ready after 13 minutes",
+        "NaruModelLoadingTooLong", "20m", {_E1: "0x30"},
+        {"severity": "warning", "what": "endpoint", **_AT_E1}, "e1 of m has not been ready for 15 minutes", _GATEWAY,
+        {_E1: "0x12 1x20"}, "it was ready after 13 minutes",
     ),
     Case(
         "NaruEndpointEjected", "15m", {'naru_endpoint_ejections_total{model="m",endpoint="e1"}': "0x3 1 2 3 4x10"},
@@ -299,7 +301,7 @@ CLUSTER = (
     ),
     Case(
         "NaruModelLoadingTooLong", "20m", {_MODEL_HERE: "1x30", _READY: "1x30", _PHASE % "Running": "1x30"},
-        {"severity": "warning", "namespace": "naru", "pod": "llm-0", "condition": "false"},
+        {"severity": "warning", "what": "pod", "namespace": "naru", "pod": "llm-0", "condition": "false"},
         "Pod llm-0 has been running for 15 minutes and is not ready", "/d/naru-gpu",
         {_READY: "1x30", _PHASE % "Running": "1x30"}, "a namespace without a gateway is not ours", id="pod",
     ),

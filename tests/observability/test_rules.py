@@ -18,7 +18,8 @@ RULES = {name: TARGET / "rules" / f"{name}.yaml" for name in files()}
 OBJECTIVES = "objectives"
 """What several alerts of other files build upon."""
 ALERTS = [rule for groups in files().values() for group in groups for rule in group.rules if isinstance(rule, Alert)]
-RUNBOOKS = Path(__file__).parents[2] / "docs" / "runbooks"
+ROOT = Path(__file__).parents[2]
+RUNBOOKS = ROOT / "docs" / "runbooks"
 
 
 def promtool(*arguments: str) -> str:
@@ -69,6 +70,16 @@ def test_fires_and_stays_silent(case: Case, tmp_path: Path) -> None:
 @needs_prometheus
 def test_prometheus_takes_the_rules() -> None:
     promtool("check", "rules", *map(str, RULES.values()))
+
+
+@needs_prometheus
+def test_the_documents_configuration_is_one(tmp_path: Path) -> None:
+    found = re.search(r"```yaml\n(global:.*?)```", (ROOT / "docs" / "observability.md").read_text("utf-8"), re.DOTALL)
+    assert found is not None
+    (tmp_path / "charts").symlink_to(ROOT / "charts")
+    (tmp_path / "prometheus.yaml").write_text(found[1], encoding="utf-8")
+    said = promtool("check", "config", str(tmp_path / "prometheus.yaml"))
+    assert f"{len(RULES)} rule files found" in said
 
 
 def test_every_alert_is_tried() -> None:

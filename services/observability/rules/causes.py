@@ -29,10 +29,11 @@ _ENDPOINTS = (
     Alert(
         "NaruModelLoadingTooLong", f"max by ({_ENDPOINT}) (naru_endpoint_healthy) == 0", "15m", "warning",
         "{{ $labels.endpoint }} of {{ $labels.model }} has not been ready for 15 minutes", _GATEWAY_BOARD,
+        {"what": "endpoint"},
     ),
     Alert(
         "NaruModelLoadingTooLong", f"max by ({_MODEL}) (naru_model_activating) == 1", "15m", "warning",
-        "{{ $labels.model }} is wanted and has had no endpoint for 15 minutes", _GATEWAY_BOARD,
+        "{{ $labels.model }} is wanted and has had no endpoint for 15 minutes", _GATEWAY_BOARD, {"what": "model"},
     ),
     Alert(
         "NaruEndpointEjected", f"sum by ({_ENDPOINT}) (increase(naru_endpoint_ejections_total[15m])) >= 3", "0m",

@@ -39,7 +39,7 @@ ALERTS = Group(
             "NaruModelLoadingTooLong",
             'kube_pod_status_ready{condition="false"} == 1\n'
             f'  and on ({SCOPE}, pod) kube_pod_status_phase{{phase="Running"}} == 1\n  and {_OURS}', "15m", "warning",
-            "Pod {{ $labels.pod }} has been running for 15 minutes and is not ready", "gpu",
+            "Pod {{ $labels.pod }} has been running for 15 minutes and is not ready", "gpu", {"what": "pod"},
         ),
         Alert(
             "NaruPodsPending",

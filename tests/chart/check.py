@@ -1,6 +1,6 @@
 """Render the chart with values, and hold every object against the API's schemas: `python -m tests.chart.check [FILE…]`.
 
-Several files are laid over each other, as `helm -f` does. Without one, every preset and every file of `ci/` is rendered.
+Several files are laid over each other, as `helm -f` does. Without one: every preset, every file of `ci/`.
 """
 
 import argparse

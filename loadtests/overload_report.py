@@ -19,6 +19,10 @@ RETURNED = 0.995
 """Share of the requests that came back as told and were served."""
 
 
+SHOWN = 5
+"""Of the returns that were refused again, so many of each class."""
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """Times of one clock, in seconds; `done` is None where it was refused, `why` then says why."""
@@ -154,13 +158,13 @@ def _print_tenants(over: Found, weights: Mapping[str, float]) -> None:
 
 
 def _print_broken(over: Found) -> None:
-    """The returns that were refused again: when they were told what, and why."""
+    """Returns that were refused again, some of each class: when they were told what, and why."""
     for priority in Priority:
-        for one in over.of(priority):
-            if len(one.attempts) > 1 and one.attempts[1].done is None:
-                first, again = one.attempts
-                after = first.answered - over.began
-                print(f"{priority}, {one.tenant}: told {first.retry_after} s after {after:.1f} s; then: {again.why}")
+        broken = [one for one in over.of(priority) if len(one.attempts) > 1 and one.attempts[1].done is None]
+        for one in broken[:SHOWN]:
+            first, again = one.attempts
+            after = first.answered - over.began
+            print(f"{priority}, {one.tenant}: told {first.retry_after} s after {after:.1f} s; then: {again.why}")
 
 
 def faults(at_capacity: Found, over: Found, weights: Mapping[str, float]) -> Iterator[str]:

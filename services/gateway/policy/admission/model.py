@@ -183,6 +183,8 @@ class ModelAdmission:
         promise = ticket.promise = ticket.flow.returns.redeem(ticket.key, now)
         if promise is not None:
             ticket.came = promise.came
+            if promise.after < STARVED_RETURN:  # a turn was in sight, and can't be far
+                ticket.patience = max(ticket.patience, promise.after)
             ticket.promised = promise.reserved or self._queue.promised(ticket.flow.rank) < self._bound
 
     def _flow(self, call: Call) -> Flow:
@@ -275,10 +277,10 @@ class ModelAdmission:
         if pace > reserved:
             # That nobody leaves within twice the mean time between two is rare enough.
             earliest = start + max(2 / (left * rate), 2 * told)
-        else:
-            if self._limit and not told:
-                after = flow.returns.reserve(ticket.key, ticket.came, now, reserved, STARVED_RETURN)
-                if after is not None:
-                    return after
-            earliest, pace = start + max(STARVED_RETURN, 2 * told), by_weight * rate / len(CLASSES)
-        return flow.returns.promise(ticket.key, ticket.came, now, earliest, pace)
+            return flow.returns.promise(ticket.key, ticket.came, now, earliest, pace)
+        if self._limit and not told:
+            after = flow.returns.reserve(ticket.key, ticket.came, now, reserved, STARVED_RETURN)
+            if after is not None:
+                return after
+        earliest, pace = start + max(STARVED_RETURN, 2 * told), by_weight * rate / len(CLASSES)
+        return flow.returns.guess(ticket.key, ticket.came, now, earliest, pace)

@@ -9,7 +9,7 @@ from collections import deque
 from math import ceil
 from typing import NamedTuple
 
-LONGEST = 300
+LONGEST = 900
 """Seconds no `Retry-After` exceeds; what would have to wait longer is promised nothing."""
 MOST = 10_000
 """Returns that are expected at once."""
@@ -50,7 +50,15 @@ class Returns:
     def promise(self, key: int, came: float, now: float, earliest: float, pace: float) -> int:
         """Seconds after which a request that first came then may return; `pace` is how many may in a second."""
         self._forget(now)
-        at = max(earliest, self._last + self._kept / pace)
+        return self._next(key, came, now, max(earliest, self._last + self._kept / pace))
+
+    def guess(self, key: int, came: float, now: float, earliest: float, pace: float) -> int:
+        """The same where nobody knows what there will be then: no client is taken to give up, which would add to the
+        doubt."""
+        self._forget(now)
+        return self._next(key, came, now, max(earliest, self._last + 1.0 / pace))
+
+    def _next(self, key: int, came: float, now: float, at: float) -> int:
         if at - now > LONGEST or len(self._order) >= MOST:
             return LONGEST
         self._last = at

@@ -14,7 +14,7 @@ from tests.gateway.policy.admission.overload import WEIGHTS, Overload
 from tests.gateway.policy.admission.simulated import Request
 
 URGENT, LATER, LATE, LAST = Priority
-LONG_AFTER = 600.0
+LONG_AFTER = 1500.0
 
 
 @cache

@@ -203,7 +203,7 @@ class Command:
         """What it printed with `--output json`, once it has ended."""
         out, err = self.process.communicate(timeout=seconds)
         self.log += err.splitlines()
-        found: dict[str, Any] = json.loads(out) if out.startswith("{") else {"printed": out}
+        found: dict[str, Any] = json.loads(out) if out.startswith("{") else {"outcome": None, "printed": out}
         return {**found, "code": self.process.returncode, "log": "\n".join(self.log)}
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -172,6 +173,14 @@ def test_helm_diff_is_installed_only_with_its_maintainers_key(fakes: Fakes, tmp_
     done = fakes.run(SCRIPT, "tools")
     assert (done.returncode, "maintainer is not" in done.stderr) == (1, True)
     assert len(fakes.calls("helm")) == 1
+
+
+def test_the_variables_of_an_environment_are_those_that_are_documented() -> None:
+    workflow = (ROOT / ".github/workflows/deploy-environment.yaml").read_text()
+    table = (ROOT / "docs/deploy.md").read_text().partition("## An environment")[2].partition("##")[0]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    documented = {name for row in rows for name in re.findall(r"`([A-Z_]+)`", row)}
+    assert documented == set(re.findall(r"\bvars\.([A-Z_]+)", workflow))
 
 
 def test_a_step_there_is_not_shows_those_there_are(fakes: Fakes) -> None:

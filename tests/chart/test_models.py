@@ -1,19 +1,22 @@
 """What becomes of an entry in `models:`: how it is placed, updated, loaded and scaled."""
 
+import shutil
+from pathlib import Path
 from typing import Any
 
+import helm_python
 import pytest
 import yaml
 
-from tests.chart.rendering import Manifest, containers, merged, named, of_kind, pods, render, rendered
+from tests.chart.rendering import Manifest, containers, merged, named, of_kind, pods, render, rendered, values
 from tests.chart.values import CHART
 
 CHAT: dict[str, Any] = {"task": "chat", "runtime": "vllm", "versions": {"v1": {}}}
 GPU: dict[str, Any] = {**CHAT, "source": "hf:a/b", "gpus": 1, "nodePool": "g"}
 
 
-def one(model: dict[str, Any], pool: dict[str, Any] | None = None, **values: Any) -> list[Manifest]:
-    return render(merged({"nodePools": {"g": pool or {}}, "models": {"m": model}}, values))
+def one(model: dict[str, Any], pool: dict[str, Any] | None = None, **more: Any) -> list[Manifest]:
+    return render(merged({"nodePools": {"g": pool or {}}, "models": {"m": model}}, more))
 
 
 def deployment(manifests: list[Manifest], name: str = "naru-m-v1") -> Manifest:
@@ -127,6 +130,20 @@ def test_a_follower_outlives_its_leaders_drain() -> None:
     sleeps = [pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"] for pod in (leader, follower)]
     assert sleeps == [5, 105]
     assert leader["terminationGracePeriodSeconds"] == follower["terminationGracePeriodSeconds"] == 115
+
+
+def test_a_new_version_of_the_chart_restarts_no_engine_that_it_does_not_change(tmp_path: Path) -> None:
+    shutil.copytree(CHART, tmp_path / "naru")
+    file = tmp_path / "naru" / "Chart.yaml"
+    text = file.read_text(encoding="utf-8").replace("0.1.0", "0.2.0")
+    file.write_text(text, encoding="utf-8")
+    with helm_python.Chart.load(tmp_path / "naru") as newer:
+        given = values(CHART / "values-gke.yaml")
+        templates = newer.render(given, name="naru", namespace="models")
+    (upgraded,) = yaml.safe_load_all(templates["naru/templates/models/deployment.yaml"])
+    before = named(rendered(CHART / "values-gke.yaml"), "Deployment", "naru-qwen3-8b-v1")
+    assert upgraded["metadata"]["labels"] != before["metadata"]["labels"]
+    assert upgraded["spec"] == before["spec"]
 
 
 def test_weights_outlive_a_release() -> None:

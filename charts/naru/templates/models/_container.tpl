@@ -27,7 +27,7 @@
   lifecycle:
     preStop:
       sleep:
-        # A follower stays until its leader has drained: without it the leader's engine is gone.
+        {{- /* A follower stays until its leader has drained: without it the leader's engine is gone. */}}
         seconds: {{ ternary (add (int $version.preStop) (int $version.drainTimeout)) (int $version.preStop) (not (empty .worker)) }}
   {{- end }}
   resources:
@@ -77,13 +77,11 @@ livenessProbe:
 
 {{- define "naru.modelEnvironment" -}}
 {{- $version := .version -}}
-- name: NARU_CACHE
-  value: /var/cache/naru
-{{- if eq $version.variant "vllm" }}
+{{- if eq $version.variant "vllm" -}}
 {{ include "naru.vllmEnvironment" $version }}
-{{- else if eq $version.variant "vllmCpu" }}
+{{- else if eq $version.variant "vllmCpu" -}}
 {{ include "naru.vllmCpuEnvironment" $version }}
-{{- else }}
+{{- else -}}
 {{ include "naru.bentoEnvironment" $version }}
 {{- end }}
 {{- if hasPrefix "vllm" $version.variant }}
@@ -101,6 +99,8 @@ livenessProbe:
 {{- end -}}
 
 {{- define "naru.bentoEnvironment" -}}
+- name: NARU_CACHE
+  value: /var/cache/naru
 - name: BENTOML_DO_NOT_TRACK
   value: "True"
 - name: BENTOML_HOME

@@ -3,11 +3,9 @@
 {{- $version := .version -}}
 {{- $pool := $version.pool -}}
 metadata:
+  # No version of the chart here: an upgrade of it must not start models anew that it does not change.
   labels:
-    {{- include "naru.labels" .root | nindent 4 }}
-    app.kubernetes.io/component: model
-    naru-serving/model: {{ $version.modelLabel | quote }}
-    naru-serving/version: {{ $version.versionLabel | quote }}
+    {{- include "naru.versionSelector" . | nindent 4 }}
   annotations:
     # The names as clients know them, which labels can't hold: Prometheus gives them to the engine's metrics.
     naru-serving/model: {{ $version.model | quote }}

@@ -72,6 +72,8 @@ LeaderWorkerSet that follow. */ -}}
 
 {{- /* Variables of the project's CPU image, which computes vLLM's arguments itself. */ -}}
 {{- define "naru.vllmCpuEnvironment" -}}
+- name: NARU_CACHE
+  value: /var/cache/naru
 - name: NARU_LLM__HOST
   value: 0.0.0.0
 - name: NARU_LLM__PORT

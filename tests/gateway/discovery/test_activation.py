@@ -10,6 +10,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.gateway.discovery.clusters import CHAT, announce, ask, gateway, known, pods, registry, until, until_known
 from tests.gateway.grpc.client import calling, details, drained, text
+from tests.gateway.test_reload import QUICK, reload
 from tests.support.engine import Engine, Received, Wire, hello
 from tests.support.kubernetes import ApiServer, api_server, endpoint_slice, pod
 
@@ -175,3 +176,15 @@ async def test_over_grpc_the_timeout_is_unavailable_with_a_time(tmp_path: Path) 
         assert told.reason.lower() == "timeout_activation"
         assert told.retry_after is not None
         assert told.retry_after >= 1
+
+
+async def test_the_registry_may_change_while_requests_wait(tmp_path: Path) -> None:
+    later = registry("llm", activation={"timeout": "20s"}, slo={"ttft": "1s"})
+    async with api_server() as server, pods(1) as (one,), gateway(server, tmp_path, SLEEPER, **QUICK) as made:
+        waiting = [asyncio.create_task(ask(made)) for _ in range(3)]
+        async with asyncio.timeout(5):
+            while await made.value("naru_queue_depth", model="m") < 3:
+                await asyncio.sleep(0.01)
+        await reload(made, tmp_path, later)
+        await announce(server, "llm", one)
+        assert [answer.status_code for answer in await asyncio.gather(*waiting)] == [200] * 3

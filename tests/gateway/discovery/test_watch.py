@@ -115,7 +115,8 @@ async def test_while_watching_what_is_known_stays_and_the_rest_follows(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "naru.discovery")
-    monkeypatch.setattr(f"{CLUSTER}.ANSWER", 0.3)
+    if name == "hanging":
+        monkeypatch.setattr(f"{CLUSTER}.ANSWER", 0.3)
     fault, kind = FAULTS[name]
     async with api_server() as server:
         await server.announce("llm", "10.0.0.1")
@@ -132,10 +133,11 @@ async def test_while_watching_what_is_known_stays_and_the_rest_follows(
             await seen.until("10.0.0.2")
             await until(lambda: seen.report.connected)
             await until(lambda: caplog.records[-1].message == "the API server is back")
+            faults = seen.report.faults.total()
             assert len(server.lists) == 1
     said = [record.message for record in caplog.records]
     # It is said once for each kind of fault, not for each try: the cut itself was one of the network's.
-    assert said.count("endpoints can't be watched; what is known of them stays") <= 2
+    assert 1 <= said.count("endpoints can't be watched; what is known of them stays") < faults
     assert said.count("the API server is back") == 1
 
 

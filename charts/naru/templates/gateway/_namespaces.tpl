@@ -1,6 +1,8 @@
 {{- /* The namespaces whose EndpointSlices the gateway reads: its own, and those of Services that the chart does not run. */ -}}
 {{- define "naru.namespaces" -}}
 {{- $found := list .Release.Namespace -}}
-{{- range .Values.models }}{{ range .versions }}{{ with dig "namespace" "" (default dict .) }}{{ $found = append $found . }}{{ end }}{{ end }}{{ end -}}
+{{- range .Values.models -}}
+{{- range .versions }}{{ with dig "namespace" "" (default dict .) }}{{ $found = append $found . }}{{ end }}{{ end -}}
+{{- end -}}
 {{- uniq $found | toJson -}}
 {{- end -}}

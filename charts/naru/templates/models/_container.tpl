@@ -28,7 +28,7 @@
     preStop:
       sleep:
         {{- /* A follower stays until its leader has drained: without it the leader's engine is gone. */}}
-        seconds: {{ ternary (add (int $version.preStop) (int $version.drainTimeout)) (int $version.preStop) (not (empty .worker)) }}
+        seconds: {{ add (int $version.preStop) (ternary (int $version.drainTimeout) 0 (not (empty .worker))) }}
   {{- end }}
   resources:
     {{- include "naru.modelResources" . | nindent 4 }}

@@ -1,29 +1,62 @@
-{{- /* Arguments of `vllm serve` on GPUs, the same that services/llm computes; `root`, `version`, and `worker` for the pods of a
-LeaderWorkerSet that follow. */ -}}
+{{- /*
+Arguments of `vllm serve` on GPUs, the same that services/llm computes: `root`, `version`, and `worker` for the pods of a
+LeaderWorkerSet that follow.
+*/ -}}
 {{- define "naru.vllmArguments" -}}
 {{- $version := .version -}}
-{{- $engine := $version.engine -}}
 {{- $source := include "naru.vllmSource" $version | fromJson -}}
-{{- $arguments := concat (list $source.location) $source.options
+{{- $parts := list
+    (list $source.location)
+    $source.options
     (list "--served-model-name" $version.model "--host" "0.0.0.0" "--port" (toString $version.containerPort))
-    (list "--tensor-parallel-size" (include "naru.tensor" $version) "--pipeline-parallel-size" (include "naru.pipeline" $version))
+    (list "--tensor-parallel-size" (include "naru.tensor" $version))
+    (list "--pipeline-parallel-size" (include "naru.pipeline" $version))
     (list "--shutdown-timeout" (toString $version.drainTimeout))
-    (list "--enable-request-id-headers" "--enable-prompt-tokens-details" "--disable-uvicorn-access-log") -}}
-{{- range $field, $flag := dict "dtype" "--dtype" "max_model_len" "--max-model-len" "max_num_seqs" "--max-num-seqs" "max_requests" "--max-num-queued-reqs" -}}
-{{- with get $engine $field }}{{ $arguments = concat $arguments (list $flag (ternary . (toJson .) (kindIs "string" .))) }}{{ end -}}
+    (list "--enable-request-id-headers" "--enable-prompt-tokens-details" "--disable-uvicorn-access-log")
+    (include "naru.engineArguments" $version.engine | fromJsonArray)
+    (include "naru.adapterArguments" $version.adapters | fromJsonArray)
+    (include "naru.nodeArguments" . | fromJsonArray)
+    (default list $version.engine.extra_args) -}}
+{{- $arguments := list -}}
+{{- range $parts }}{{ $arguments = concat $arguments . }}{{ end -}}
+{{- toYaml $arguments -}}
 {{- end -}}
-{{- with $engine.kv_cache }}{{ $arguments = concat $arguments (list "--kv-cache-memory-bytes" (toJson (mul (int64 .) 1073741824))) }}{{ end -}}
-{{- if $engine.eager }}{{ $arguments = append $arguments "--enforce-eager" }}{{ end -}}
-{{- with $engine.tool_parser }}{{ $arguments = concat $arguments (list "--enable-auto-tool-choice" "--tool-call-parser" . "--tool-strict-level" (default "parameter" $engine.tool_strictness)) }}{{ end -}}
-{{- with $version.adapters -}}
-{{- $arguments = concat $arguments (list "--enable-lora" "--lora-modules") -}}
-{{- range $name, $reference := . }}{{ $arguments = append $arguments (printf "%s=%s" $name (trimPrefix "hf:" $reference)) }}{{ end -}}
+
+{{- /* The fields of `engine` in vLLM's words, as JSON. */ -}}
+{{- define "naru.engineArguments" -}}
+{{- $arguments := list -}}
+{{- with .dtype }}{{ $arguments = concat $arguments (list "--dtype" .) }}{{ end -}}
+{{- with .max_model_len }}{{ $arguments = concat $arguments (list "--max-model-len" (toJson .)) }}{{ end -}}
+{{- with .max_num_seqs }}{{ $arguments = concat $arguments (list "--max-num-seqs" (toJson .)) }}{{ end -}}
+{{- with .max_requests }}{{ $arguments = concat $arguments (list "--max-num-queued-reqs" (toJson .)) }}{{ end -}}
+{{- with .kv_cache }}{{ $arguments = concat $arguments (list "--kv-cache-memory-bytes" (mul . 1073741824 | toJson)) }}{{ end -}}
+{{- if .eager }}{{ $arguments = append $arguments "--enforce-eager" }}{{ end -}}
+{{- with .tool_parser -}}
+{{- $strictness := default "parameter" $.tool_strictness -}}
+{{- $arguments = append $arguments "--enable-auto-tool-choice" -}}
+{{- $arguments = concat $arguments (list "--tool-call-parser" . "--tool-strict-level" $strictness) -}}
 {{- end -}}
-{{- if gt (int $version.nodes) 1 -}}
-{{- $arguments = concat $arguments (list "--nnodes" "$(LWS_GROUP_SIZE)" "--node-rank" "$(LWS_WORKER_INDEX)" "--master-addr" "$(LWS_LEADER_ADDRESS)") -}}
+{{- toJson $arguments -}}
+{{- end -}}
+
+{{- define "naru.adapterArguments" -}}
+{{- $arguments := list -}}
+{{- with . }}{{ $arguments = list "--enable-lora" "--lora-modules" }}{{ end -}}
+{{- range $name, $reference := . -}}
+{{- $arguments = append $arguments (printf "%s=%s" $name (trimPrefix "hf:" $reference)) -}}
+{{- end -}}
+{{- toJson $arguments -}}
+{{- end -}}
+
+{{- /* What the operator of LeaderWorkerSets tells each pod of itself, for vLLM. */ -}}
+{{- define "naru.nodeArguments" -}}
+{{- $arguments := list -}}
+{{- if gt (int .version.nodes) 1 -}}
+{{- $arguments = concat $arguments (list "--nnodes" "$(LWS_GROUP_SIZE)" "--node-rank" "$(LWS_WORKER_INDEX)") -}}
+{{- $arguments = concat $arguments (list "--master-addr" "$(LWS_LEADER_ADDRESS)") -}}
 {{- if .worker }}{{ $arguments = append $arguments "--headless" }}{{ end -}}
 {{- end -}}
-{{- toYaml (concat $arguments (default list $engine.extra_args)) -}}
+{{- toJson $arguments -}}
 {{- end -}}
 
 {{- /* Where vLLM finds the weights and the options that go with it, as JSON. */ -}}

@@ -31,7 +31,11 @@ nodePools.{{ $name }}.karpenter.requirements: say at least which instances have 
 {{- end }}
 {{- range $taint := $pool.karpenter.taints }}
 {{- $tolerated := false }}
-{{- range $pool.tolerations }}{{ if and (or (eq (default "" .key) $taint.key) (not .key)) (or (not .effect) (eq .effect $taint.effect)) }}{{ $tolerated = true }}{{ end }}{{ end }}
+{{- range $pool.tolerations }}
+{{- $key := or (not .key) (eq (default "" .key) $taint.key) }}
+{{- $effect := or (not .effect) (eq (default "" .effect) $taint.effect) }}
+{{- if and $key $effect }}{{ $tolerated = true }}{{ end }}
+{{- end }}
 {{- if and $pool.karpenter.enabled (not $tolerated) }}
 nodePools.{{ $name }}.tolerations: nothing tolerates the taint {{ $taint.key }} that karpenter.taints gives its nodes
 {{- end }}

@@ -15,7 +15,10 @@
 {{ $at }}.hedge: a chat answer is never asked for twice
 {{- end }}
 {{- $prices := list (dict "at" $at "price" $entry.price) }}
-{{- range $label, $version := $entry.versions }}{{ $prices = append $prices (dict "at" (printf "%s.versions.%s" $at $label) "price" (dig "price" nil (default dict $version))) }}{{ end }}
+{{- range $label, $version := $entry.versions }}
+{{- $price := dig "price" nil (default dict $version) }}
+{{- $prices = append $prices (dict "at" (printf "%s.versions.%s" $at $label) "price" $price) }}
+{{- end }}
 {{- range $prices }}
 {{- if .price }}
 {{- if and (not (has $entry.task (list "chat" "embedding"))) (or .price.input .price.output) }}

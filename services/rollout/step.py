@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from services.common.durations import written
 from services.rollout.clock import Clock
 from services.rollout.entry import Entry
-from services.rollout.errors import PrometheusError, TakenOverError
+from services.rollout.errors import PrometheusError, RolloutError, TakenOverError, TargetError
 from services.rollout.evidence import Evidence, evidence
 from services.rollout.look import Look, Watch
 from services.rollout.plan import Plan
@@ -110,6 +110,7 @@ class Step:
         self._gauge = Gauge(tools, self._plan)
         self._began = tools.clock.now()
         self._unwell = 0
+        self._strange = False
         self._findings: list[Finding] = []
         self._requests = 0
         self.others: Evidence | None = before
@@ -167,9 +168,21 @@ class Step:
         return overall(self._findings)
 
     def _still_ours(self) -> None:
-        found = self._tools.target.read(self._plan.model).weights
-        if found != self._progress.weights:
-            raise TakenOverError(f"somebody else gave {self._plan.model} the weights {found}: they stay as they are")
+        """Raises TakenOverError, TargetError, each at the second look in a row: a file may still be being written."""
+        fault = self._changed()
+        if fault is not None and self._strange:
+            raise fault
+        self._strange = fault is not None
+
+    def _changed(self) -> RolloutError | None:
+        model = self._plan.model
+        try:
+            found = self._tools.target.read(model).weights
+        except TargetError as error:
+            return error
+        if found == self._progress.weights:
+            return None
+        return TakenOverError(f"somebody else gave {model} the weights {found}: they stay as they are")
 
     def _check(self, look: Look) -> None:
         """Raises Unfit where no gateway has a healthy endpoint of the canary, twice in a row."""

@@ -2,17 +2,28 @@
 
 import json
 import signal
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from services.rollout.targets.yaml_weights import with_weights
 from tests.rollout.conftest import begin
-from tests.rollout.world import Gateway, naru, until
+from tests.rollout.world import Command, Gateway, naru, until
 from tests.support.engine import Engine
 from tests.support.prometheus import needs_prometheus
 
 pytestmark = [needs_prometheus, pytest.mark.timeout(300)]
 EASY = ("--steps", "20,100", "--margin", "20")
+
+
+@pytest.fixture(scope="module")
+def running(common: list[str]) -> Iterator[dict[str, Command]]:
+    """Rollouts that stay in their first step, by model."""
+    made = {name: begin(name, common, *EASY, "--bake", "3m") for name in ("killed", "stopped", "edited", "leaving")}
+    yield made
+    for command in made.values():
+        command.kill()
 
 
 def said(gateway: Gateway, name: str) -> dict[str, Any]:
@@ -21,14 +32,13 @@ def said(gateway: Gateway, name: str) -> dict[str, Any]:
 
 
 def test_killed_half_way_it_leaves_the_old_version_serving_and_can_be_resumed(
-    gateway: Gateway, common: list[str]
+    gateway: Gateway, common: list[str], running: dict[str, Command]
 ) -> None:
-    running = begin("killed", common, *EASY, "--bake", "60s")
     until(lambda: gateway.weights("killed") == {"v1": 80, "v2": 20})
     second = begin("killed", common, *EASY).wait()
     assert (second["code"], "another process drives" in second["log"]) == (2, True)
 
-    running.kill()
+    running["killed"].kill()
     assert gateway.weights("killed") == {"v1": 80, "v2": 20}
     found = said(gateway, "killed")
     assert (found["phase"], found["as_expected"], found["before"]) == ("running", True, {"v1": 100, "v2": 0})
@@ -47,34 +57,31 @@ def test_killed_half_way_it_leaves_the_old_version_serving_and_can_be_resumed(
     assert (found["code"], gateway.weights("killed")) == (0, {"v1": 100, "v2": 0}), found["log"]
 
 
-def test_a_signal_takes_the_canary_back(gateway: Gateway, common: list[str]) -> None:
-    running = begin("stopped", common, *EASY, "--bake", "60s")
+def test_a_signal_takes_the_canary_back(gateway: Gateway, common: list[str], running: dict[str, Command]) -> None:
     until(lambda: gateway.weights("stopped") == {"v1": 80, "v2": 20})
-    running.process.send_signal(signal.SIGTERM)
-    found = running.wait()
+    running["stopped"].process.send_signal(signal.SIGTERM)
+    found = running["stopped"].wait()
     assert (found["outcome"], found["code"]) == ("interrupted", 130), found["log"]
     assert found["reason"].startswith("interrupted by SIGTERM")
     assert gateway.weights("stopped") == {"v1": 100, "v2": 0}
 
 
-def test_weights_that_somebody_else_changed_are_left_alone(gateway: Gateway, common: list[str]) -> None:
-    running = begin("edited", common, *EASY, "--bake", "60s")
+def test_weights_that_somebody_else_changed_are_left_alone(
+    gateway: Gateway, common: list[str], running: dict[str, Command]
+) -> None:
     until(lambda: gateway.weights("edited") == {"v1": 80, "v2": 20})
-    by_hand = gateway.registry.read_text().replace("weight: 80", "weight: 60")
-    assert naru("status", "edited", "--registry", str(gateway.registry)).wait()["code"] == 0
-    gateway.registry.write_text(by_hand)
-    found = running.wait()
+    gateway.registry.write_text(with_weights(gateway.registry.read_text(), "edited", {"v1": 60}))
+    found = running["edited"].wait()
     assert (found["outcome"], found["code"]) == ("taken_over", 5), found["log"]
     assert gateway.weights("edited") == {"v1": 60, "v2": 20}
 
 
 def test_a_canary_whose_last_endpoint_leaves_is_rolled_back(
-    gateway: Gateway, common: list[str], leaving: Engine
+    gateway: Gateway, common: list[str], running: dict[str, Command], leaving: Engine
 ) -> None:
-    running = begin("leaving", common, *EASY, "--bake", "60s", "--least", "1000000")
     until(lambda: gateway.weights("leaving") == {"v1": 80, "v2": 20})
     leaving.healthy = False
-    found = running.wait()
+    found = running["leaving"].wait()
     assert (found["outcome"], found["code"]) == ("rolled_back", 3), found["log"]
     assert found["reason"] == "v2 has no healthy endpoint on any of 1 gateway"
 

@@ -56,7 +56,7 @@ bench: install ## The gateway beside Envoy, vllm-router and the engine directly;
 images: ## Build the container images with docker or buildah; IMAGES="gateway sentiment" builds a part
 	@scripts/images.sh $(IMAGES)
 
-load: install ## Load on the stack that runs here; LOAD="--load knee ChatUser" and more: docs/loadtests.md; report in build/load
+load: install ## Load on the stack that runs here, report in build/load; LOAD="--load knee ChatUser" and the like
 	@$(BIN)/python -m loadtests.load $(LOAD)
 
 clean: ## Remove what was installed here; models stay in their cache

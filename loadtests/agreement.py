@@ -89,7 +89,7 @@ def target(options: argparse.Namespace) -> Iterator[tuple[str, str]]:
     if options.host:
         yield options.host, os.environ.get("NARU_API_KEY") or development_key()
         return
-    with mock_engine(options.tokens, PACE) as engine, gateway(engine.ports) as made:
+    with mock_engine(options.tokens, PACE, late=True) as engine, gateway(engine.ports) as made:
         yield made.gateway, KEY
 
 

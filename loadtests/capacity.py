@@ -28,8 +28,9 @@ def main() -> None:
         url = f"http://127.0.0.1:{engine.ports[0]}"
         model = {"task": "chat", "versions": {"v1": {"endpoints": [url]}}}
         registry.write_text(yaml.safe_dump({"models": {MODEL: model}}))
-        told = ["--host", url, "--key", KEY, "--registry", str(registry), "--out", folder, "--load", "steady"]
-        load = ["--users", str(options.streams), "--run-time", f"{options.seconds}s", "--think", "0", "ChatUser"]
+        told = ["--host", url, "--key", KEY, "--registry", str(registry), "--out", folder, "--load", "soak"]
+        load = ["--users", str(options.streams), "--run-time", f"{options.seconds}s", "--think", "0"]
+        load += ["--words", "10", "--tokens", str(TOKENS), "--prefixes", "0", "ChatUser"]
         with pinned({min(cores.load)}):
             sys.exit(subprocess.run([sys.executable, "-m", "loadtests.load", *told, *load], check=False).returncode)
 

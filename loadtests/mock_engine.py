@@ -72,13 +72,14 @@ class Stream:
 class MockEngine:
     """Tokens come `pace` seconds apart; the first one at once, so that TTFT shows what lies in between.
 
-    With `late`, the first one too takes a pace, as a real engine's does.
+    With `late`, the first one too takes a pace, the role comes with it, and the reason to stop with the last: as from a
+    real engine.
     """
 
     def __init__(self, ports: list[int], tokens: int, pace: float, *, late: bool = False) -> None:
         script = Script(tokens)
         self._tokens, self._pace, self._late = tokens, pace, late
-        self._head = _frame(STREAM_HEAD + chunk(ROLE))
+        self._role = _frame(chunk(ROLE) if late else STREAM_HEAD + chunk(ROLE))
         self._frames = [_frame(chunk(script.token(number))) for number in range(tokens)]
         self._ends = {usage: chunk(script.end(usage)) + LAST_CHUNK for usage in (False, True)}
         self._repeated = b"none yet"
@@ -179,11 +180,12 @@ class MockEngine:
         tag = compact[at : at + len(NO_TAG)] if at >= len(USER) else NO_TAG
         stream = Stream(connection, tag, USAGE_WANTED in compact, monotonic())
         connection.answering = stream
-        self._send(connection, self._head.before + tag + self._head.after)
         if self._late:
             stream.due += self._pace
             self._streams.append(stream)
+            self._send(connection, STREAM_HEAD)
         else:
+            self._send(connection, self._role.before + tag + self._role.after)
             self._next(stream)  # a second write, as of an engine whose first token comes after its headers
 
     def _next(self, stream: Stream) -> None:
@@ -191,14 +193,24 @@ class MockEngine:
         if connection.answering is not stream:
             return  # its client left
         if sent == self._tokens:
-            connection.answering = None
-            self._send(connection, self._ends[stream.usage].replace(NO_TAG, stream.tag))
+            self._finish(stream, b"")
             return
         frame = self._frames[sent]
+        data = frame.before + stream.tag + frame.after
         stream.sent = sent + 1
+        if self._late and not sent:
+            data = self._role.before + stream.tag + self._role.after + data
+        if self._late and stream.sent == self._tokens:
+            self._finish(stream, data)
+            return
         stream.due += self._pace
         self._streams.append(stream)
-        self._send(connection, frame.before + stream.tag + frame.after)
+        self._send(connection, data)
+
+    def _finish(self, stream: Stream, data: bytes) -> None:
+        """Send the end, after this."""
+        stream.connection.answering = None
+        self._send(stream.connection, data + self._ends[stream.usage].replace(NO_TAG, stream.tag))
 
     def _send(self, connection: Connection, data: bytes) -> None:
         """What does not fit into the socket's buffer is a client that does not read: it is cut off, and sees it."""

@@ -13,7 +13,8 @@ from services.local.key import development_key
 from services.local.plan import addresses
 
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
-SHORT = ("--load", "ramp", "--users", "8", "--run-time", "60s")
+SHORT = ("--load", "ramp", "--users", "4", "--run-time", "60s", "--mix", "short", "--prefix-words", "30")
+"""What a language model on a laptop's processor can take."""
 
 
 def arguments(given: list[str], environment: dict[str, str]) -> list[str]:

@@ -6,6 +6,7 @@ once for its whole answer. At 25,000 tokens a second that is the difference betw
 
 import os
 from time import perf_counter
+from typing import Any
 from urllib.parse import urlsplit
 
 import gevent
@@ -23,8 +24,13 @@ PIECE = 65536
 class Connection:
     """A request at a time. `error` is why the last one broke off."""
 
-    def __init__(self, host: str, port: int) -> None:
-        self._socket = socket.create_connection((host, port))
+    def __init__(self, family: int, address: Any) -> None:
+        self._socket = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            self._socket.connect(address)
+        except BaseException:
+            self._socket.close()
+            raise
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._number = self._socket.fileno()
         self._watcher = gevent.get_hub().loop.io(self._number, READ)
@@ -72,8 +78,12 @@ class Client:
         parts = urlsplit(url)
         if parts.scheme != "http" or not parts.hostname:
             raise ValueError(f"{url}: give http://host:port; TLS is not spoken here, test behind what terminates it")
-        self._host, self._port, self._key = parts.hostname, parts.port or 80, key
-        self._timeout = timeout
+        self._name, self._key, self._timeout = parts.netloc.rpartition("@")[2], key, timeout
+        try:  # once: to look the name up for each connection would hold every clock up
+            found = socket.getaddrinfo(parts.hostname, parts.port or 80, type=socket.SOCK_STREAM)
+        except OSError as error:
+            raise ValueError(f"{url}: {error.strerror}") from None
+        self._family, self._address = found[0][0], found[0][4]
         self._idle: list[Connection] = []
 
     def post(self, path: str, body: dict[str, object], reply: Reply, *, keep: bool = False) -> None:
@@ -81,7 +91,7 @@ class Client:
 
         A greenlet that is killed while it waits leaves nothing behind: the server sees it leave.
         """
-        data = request(body, path, self._key, f"{self._host}:{self._port}")
+        data = request(body, path, self._key, self._name)
         fresh = not self._idle
         parser = self._ask(data, reply, keep=keep)
         if reply.error and not fresh and not reply.status:
@@ -97,7 +107,7 @@ class Client:
         kept = False
         try:
             with gevent.Timeout(self._timeout):
-                connection = Connection(self._host, self._port) if fresh or not self._idle else self._idle.pop()
+                connection = Connection(self._family, self._address) if fresh or not self._idle else self._idle.pop()
                 connection.ask(data, parser)
             reply.error = connection.error
             kept = not (connection.error or parser.close)

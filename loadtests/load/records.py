@@ -32,14 +32,13 @@ class Records:
         for model, found in made.items():
             self.totals.setdefault(model, Totals()).add(found)
             for kind in FELT:
-                log(self._stats.get(model, kind), found.seconds[kind])
+                if len(found.seconds[kind]):
+                    log(self._stats.get(model, kind), found.seconds[kind])
         return made
 
 
 def log(entry: StatsEntry, found: Histogram) -> None:
     """Many values at once into a statistic of locust's: an event each would cost more than the answer did."""
-    if not len(found):
-        return
     now = time.time()
     milliseconds = [(seconds * 1000, count) for seconds, count in found.values()]
     entry.num_requests += len(found)

@@ -13,6 +13,8 @@ from services.local.top.figures import Figures
 from services.local.top.rows import printed
 from services.local.top.watch import Watch, WatchError
 
+WIDE = 150
+"""Columns that the tables need: a narrower terminal breaks lines, and loses nothing."""
 Url = Annotated[
     str | None, typer.Option(help="A gateway's admin port, http://host:8082; this machine's where left out.")
 ]
@@ -50,6 +52,6 @@ def _print(found: Figures, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(asdict(found)))
         return
-    console = Console()
+    console = Console(width=max(Console().width, WIDE))
     for part in printed(found):
         console.print(part)

@@ -128,7 +128,7 @@ async def test_a_stopped_engine_is_named_and_the_message_is_not_lost(place: Plac
     await place.chat.start()
     await page.until("!document.querySelector('#notice button').disabled")
     async with asyncio.timeout(10):
-        while not all(endpoint.healthy for endpoint in place.gateway.gateway.health.rounds.followed):
+        while await place.gateway.value("naru_endpoint_healthy", model="m") < 1:
             await asyncio.sleep(0.02)
     await page.click("#notice button")
     await page.until(COUNTED)

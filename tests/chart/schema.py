@@ -134,7 +134,7 @@ def schema() -> Schema:
     """The whole of values.schema.json."""
     values = {value.path[0]: value for value in read()}
     serving, pool = (of_section(values[name].children) for name in ("defaults", "nodePoolDefaults"))
-    definitions = {"serving": serving, "nodePool": pool, **_models(serving)}
+    definitions = {"serving": serving, "nodePool": {**pool, "type": ["object", "null"]}, **_models(serving)}
     definitions |= yaml.safe_load(_KUBERNETES.read_text(encoding="utf-8"))
     engine, inner = of_model(LlmSection, "llm", CHARTS_OWN["llm"])
     definitions |= {"engine": engine, **inner}
@@ -142,7 +142,7 @@ def schema() -> Schema:
     definitions |= {"gatewaySettings": settings, **inner}
     root = of_section(tuple(values.values()))
     root["properties"]["models"]["propertyNames"] = definitions["model"]["properties"]["versions"]["propertyNames"]
-    root["properties"] |= {"defaults": {"$ref": "#/$defs/serving"}, "nodePoolDefaults": {"$ref": "#/$defs/nodePool"}}
+    root["properties"] |= {"defaults": {"$ref": "#/$defs/serving"}, "nodePoolDefaults": pool}
     # Helm gives every chart a `global`.
     root["properties"]["global"] = {"type": "object"}
     return {
@@ -172,7 +172,7 @@ def _models(serving: Schema) -> Schema:
         **inner,
         **of_version,
         "model": {
-            "type": "object", "additionalProperties": False, "required": ["task", "runtime", "versions"],
+            "type": ["object", "null"], "additionalProperties": False, "required": ["task", "runtime", "versions"],
             "properties": {**serving["properties"], **entry["properties"], **own},
         },
         "version": {

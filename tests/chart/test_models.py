@@ -181,3 +181,16 @@ def test_what_observability_makes_is_carried_whatever_there_is() -> None:
     rules = of_kind(manifests, "PrometheusRule")
     files = sorted((CHART / "files" / "rules").glob("*.yaml"))
     assert [each["spec"] for each in rules] == [yaml.safe_load(file.read_text(encoding="utf-8")) for file in files]
+
+
+def test_null_takes_away_what_another_file_has() -> None:
+    without = {
+        "models": {"sentiment": None, "smollm2-135m-instruct": {"versions": {"v1": None, "v2": {}}}},
+        "nodePools": {"g": None},
+    }
+    manifests = render(merged(values(CHART / "values-kind.yaml"), without))
+    assert {each["metadata"]["name"] for each in of_kind(manifests, "Deployment")} == {
+        "naru-gateway", "naru-smollm2-135m-instruct-v2", "naru-recommendation-v1",
+    }  # fmt: skip
+    models = yaml.safe_load(named(manifests, "ConfigMap", "naru-registry")["data"]["registry.yaml"])["models"]
+    assert set(models) == {"smollm2-135m-instruct", "recommendation"}

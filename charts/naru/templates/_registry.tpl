@@ -3,6 +3,7 @@ The gateway's registry, from the same map as everything else: what of an entry i
 a field that the registry learns needs nothing here.
 */ -}}
 {{- define "naru.registry" -}}
+{{- include "naru.prune" . -}}
 {{- $root := . -}}
 {{- $chart := concat (list "runtime" "versions" "adapters") (keys .Values.defaults) -}}
 {{- $run := dict -}}

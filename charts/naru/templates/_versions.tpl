@@ -1,5 +1,6 @@
 {{- /* Every version that the chart runs, as a JSON array. Put together once for all templates: fifty models stay fast. */ -}}
 {{- define "naru.versions" -}}
+{{- include "naru.prune" . -}}
 {{- if not (hasKey .Values "versionsOnce") }}{{ $_ := set .Values "versionsOnce" (include "naru.allVersions" .) }}{{ end -}}
 {{- .Values.versionsOnce -}}
 {{- end -}}

@@ -1,5 +1,6 @@
 {{- /* From the gateways to the models' pods, and to the ports of endpoints that run elsewhere. */ -}}
 {{- define "naru.modelsEgress" -}}
+{{- include "naru.prune" . -}}
 - to:
     - podSelector:
         matchLabels:

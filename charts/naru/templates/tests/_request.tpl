@@ -1,5 +1,6 @@
 {{- /* The model that `helm test` asks: the one named, else the first chat model. */ -}}
 {{- define "naru.testModel" -}}
+{{- include "naru.prune" . -}}
 {{- if .Values.test.model -}}
 {{- .Values.test.model -}}
 {{- else -}}

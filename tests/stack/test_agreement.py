@@ -133,8 +133,7 @@ async def test_the_dashboard_says_what_was_clocked(
         for name in ("this client's clock", "`vllm bench serve`"):
             await asyncio.sleep(2.5)
             began = time.time()
-            bench = asyncio.to_thread(vllm_bench, stack, tmp_path)
-            clocked = await (bench if "vllm" in name else own(stack))
+            clocked = await (asyncio.to_thread(vllm_bench, stack, tmp_path) if "vllm" in name else own(stack))
             said = await shown(server, began)
             rows += [clocked.row(name), said.row("the dashboard, same requests")]
             agree(clocked, said)

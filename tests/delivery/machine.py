@@ -28,7 +28,7 @@ def missing() -> str | None:
     return None if os.geteuid() == 0 else "debootstrap and a read-only root need root"
 
 
-def run(*command: str, environment: Mapping[str, str] | None = None, timeout: float = 900) -> str:
+def run(*command: str, environment: Mapping[str, str] | None = None, timeout: float = 1500) -> str:
     """What the command wrote. An AssertionError shows its last lines where it failed."""
     done = subprocess.run(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,

@@ -95,6 +95,17 @@ def test_a_model_that_fetches_nothing_reaches_nothing_but_names() -> None:
     assert ports("naru-recommendation-v1") == ports("naru-smollm2-135m-instruct-v1") == {53, 443}
 
 
+def test_names_are_asked_of_the_clusters_dns_alone() -> None:
+    for policy in of_kind(rendered(CHART / "values-kind.yaml"), "NetworkPolicy"):
+        (rule,) = (
+            each for each in policy["spec"]["egress"] if {"port": 53, "protocol": "UDP"} in each.get("ports", [])
+        )
+        assert rule["to"] == [
+            {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}},
+            {"ipBlock": {"cidr": "169.254.20.10/32"}},
+        ]
+
+
 def test_every_pod_has_a_policy() -> None:
     for file in FILES:
         manifests = rendered(file)

@@ -1,6 +1,8 @@
 {{- define "naru.dnsEgress" -}}
 - to:
-    - {{ toYaml .Values.networkPolicy.dns | nindent 6 | trim }}
+  {{- range .Values.networkPolicy.dns }}
+    - {{ toYaml . | nindent 6 | trim }}
+  {{- end }}
   ports:
     - {port: 53, protocol: UDP}
     - {port: 53, protocol: TCP}

@@ -44,7 +44,7 @@ def test_bounds_for_every_look_are_wider_than_for_one_and_hold_what_was_seen(cou
 @pytest.mark.parametrize("share", [0.001, 0.02, 0.1])
 def test_the_true_share_is_outside_at_any_look_as_seldom_as_promised(share: float) -> None:
     """Looked at after every request: a bound that is made for one look would be wrong far more often."""
-    draw, wrong, repeats = random.Random(7), 0, 200
+    draw, wrong, repeats = random.Random(7), 0, 100
     for _ in range(repeats):
         count, missed = 0, False
         for of in range(1, 401):

@@ -18,8 +18,8 @@ EASY = ("--steps", "20,100", "--margin", "20")
 
 
 @pytest.fixture(scope="module")
-def running(common: list[str]) -> Iterator[dict[str, Command]]:
-    """Rollouts that stay in their first step, by model."""
+def running(common: list[str], started: dict[str, Command]) -> Iterator[dict[str, Command]]:
+    """Rollouts that stay in their first step, by model; `started` go their way beside them."""
     made = {name: begin(name, common, *EASY, "--bake", "3m") for name in ("killed", "stopped", "edited", "leaving")}
     yield made
     for command in made.values():

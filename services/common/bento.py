@@ -1,8 +1,10 @@
-"""Start a BentoML service at the address its settings name."""
+"""What every BentoML service here does alike: it starts at the address its settings name, and joins traces."""
 
 import os
 import sys
 from typing import NoReturn
+
+from pydantic import HttpUrl
 
 
 def serve(service: str, host: str, port: int) -> NoReturn:
@@ -10,3 +12,12 @@ def serve(service: str, host: str, port: int) -> NoReturn:
     server = (sys.executable, "-m", "bentoml", "serve", service, "--host", host, "--port", str(port))
     # Or BentoML reports each start to its makers.
     os.execve(server[0], server, {"BENTOML_DO_NOT_TRACK": "True"} | os.environ)  # noqa: S606 - no shell, fixed program
+
+
+def tracing(collector: HttpUrl | None) -> dict[str, object]:
+    """For `bentoml.service(tracing=…)`: spans of the requests whose trace is recorded, and of no others, to a collector
+    that takes OTLP over HTTP."""
+    if collector is None:
+        return {"sample_rate": 0.0}
+    otlp = {"protocol": "http", "endpoint": f"{str(collector).rstrip('/')}/v1/traces"}
+    return {"exporter_type": "otlp", "sample_rate": 0.0, "otlp": otlp}

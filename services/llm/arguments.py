@@ -54,6 +54,8 @@ def _arguments(settings: LlmSection, model: Model, device: Device) -> list[str]:
     if settings.lora:
         adapters = [f"{name}={path.absolute()}" for name, path in settings.lora.items()]
         arguments += ["--enable-lora", "--lora-modules", *adapters]
+    if settings.traces is not None:
+        arguments += ["--otlp-traces-endpoint", f"{str(settings.traces).rstrip('/')}/v1/traces"]
     return [*arguments, *settings.extra_args]
 
 
@@ -70,6 +72,8 @@ def _environment(settings: LlmSection, model: Model, device: Device, cache: Path
     if device == "cpu":
         environment["VLLM_TARGET_DEVICE"] = "cpu"
         environment["VLLM_CPU_KVCACHE_SPACE"] = str(settings.kv_cache or _DEFAULT_CPU_KV_CACHE)
+    if settings.traces is not None:
+        environment |= {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf", "OTEL_SERVICE_NAME": "naru-llm"}
     if model.local:
         environment |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
     return environment

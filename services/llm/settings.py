@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, HttpUrl
 
 from services.common.settings import Section, ServiceSettings
 
@@ -41,6 +41,9 @@ class LlmSection(Section):
     """What a tool call is held to: the request's own `strict`, the call's frame, or its parameters' schema as well."""
     lora: dict[str, Path] = Field(default={})
     """LoRA adapters, served name to folder: `NARU_LLM__LORA='{"support": "/models/support-lora"}'`."""
+    traces: HttpUrl | None = None
+    """The OpenTelemetry collector that takes OTLP over HTTP, such as http://collector:4318: the engine's spans join the
+    gateway's traces. Without one the engine makes none."""
     extra_args: tuple[str, ...] = ()
     """Further vLLM arguments, last on its command line: `NARU_LLM__EXTRA_ARGS='["--seed", "7"]'`."""
 

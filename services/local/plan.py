@@ -114,6 +114,12 @@ def _tenancy(state: Path) -> dict[str, str]:
     }
 
 
+def _traces(service: str) -> dict[str, str]:
+    """The gateway's collector takes the services' spans too, unless they have one of their own."""
+    collector, own = os.environ.get("NARU_GATEWAY__TRACING__ENDPOINT"), f"NARU_{service.upper()}__TRACES"
+    return {own: collector} if collector and own not in os.environ else {}
+
+
 def make(found: Addresses, services: Sequence[str], key: str, state: Path) -> Plan:
     """The plan for these services; writes the registry that the gateway reads."""
     models = registry(found, services)
@@ -130,14 +136,15 @@ def make(found: Addresses, services: Sequence[str], key: str, state: Path) -> Pl
         ),
         "sentiment": Service(
             "sentiment", _module("services.sentiment"), f"http://127.0.0.1:{sentiment.port}/readyz",
+            variables=_traces("sentiment"),
         ),
         "recommendation": Service(
             "recommendation", _module("services.recommendation"), f"http://127.0.0.1:{recommendation.port}/readyz",
-            _module("services.recommendation.prepare"),
+            _module("services.recommendation.prepare"), variables=_traces("recommendation"),
         ),
         "llm": Service(
             "llm", _module("services.llm"), f"http://127.0.0.1:{llm.port}/v1/models", _module("services.llm.prepare"),
-            grace=llm.drain_timeout + 10,
+            grace=llm.drain_timeout + 10, variables=_traces("llm"),
         ),
     }  # fmt: skip
     tasks = {name: str(model["task"]) for name, model in models["models"].items()}

@@ -11,6 +11,7 @@ import bentoml
 
 from services.common import quality
 from services.common.batch_contract import BatchContract
+from services.common.bento import tracing
 from services.recommendation.answer import Answerer
 from services.recommendation.model import ModelMissingError, Recommender
 from services.recommendation.query import Limits, Query, parse
@@ -30,6 +31,7 @@ _THREADS = [{"name": name, "value": str(SECTION.threads)} for name in ("OMP_NUM_
     http={"host": SECTION.host, "port": SECTION.port},
     traffic={"timeout": SECTION.timeout_s},
     logging={"access": {"enabled": SECTION.access_log}},
+    tracing=tracing(SECTION.traces),
 )
 class Recommendation:
     @bentoml.on_deployment  # type: ignore[untyped-decorator]

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, HttpUrl, model_validator
 
 from services.common.settings import Section, ServiceSettings
 
@@ -67,6 +67,9 @@ class RecommendationSection(Section):
     """Address to listen on (an IP address)."""
     port: int = Field(default=8300, ge=1, le=65535)
     """Port to listen on."""
+    traces: HttpUrl | None = None
+    """The OpenTelemetry collector that takes OTLP over HTTP, such as http://collector:4318: the service's spans join the
+    gateway's traces. Without one it makes none."""
     model: str = "recommendation"
     """The model's name in answers."""
     version: str = "v1"

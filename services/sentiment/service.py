@@ -10,6 +10,7 @@ import bentoml
 
 from services.common import quality
 from services.common.batch_contract import BatchContract
+from services.common.bento import tracing
 from services.sentiment.contract import Limits, answer, parse
 from services.sentiment.head import held_out
 from services.sentiment.model import SentimentModel
@@ -26,6 +27,7 @@ _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     workers=1,
     threads=1,
     traffic={"timeout": settings.timeout},
+    tracing=tracing(settings.traces),
     # Set for the worker process before it loads numpy, which reads them once.
     envs=[{"name": name, "value": str(settings.threads)} for name in _THREADS],
 )

@@ -1,6 +1,6 @@
 """The sentiment service's settings: `NARU_SENTIMENT__<FIELD>`."""
 
-from pydantic import Field
+from pydantic import Field, HttpUrl
 
 from services.common.settings import Section, ServiceSettings
 
@@ -10,6 +10,9 @@ class SentimentSection(Section):
     """Address to listen on."""
     port: int = Field(default=8200, ge=0, le=65535)
     """Port to listen on."""
+    traces: HttpUrl | None = None
+    """The OpenTelemetry collector that takes OTLP over HTTP, such as http://collector:4318: the service's spans join the
+    gateway's traces. Without one it makes none."""
     model: str = Field(default="sentiment", min_length=1)
     """Model name in answers."""
     version: str = Field(default="v1", min_length=1)

@@ -145,10 +145,11 @@ def mock_engine(tokens: int, pace: float, endpoints: int = 3, *, late: bool = Fa
 
 @contextlib.contextmanager
 def gateway(
-    engines: list[int], module: str = "services.gateway", name: str = MODEL, keys: Path | None = None, **model: object
+    engines: list[int], module: str = "services.gateway", name: str = MODEL, keys: Path | None = None,
+    settings: Mapping[str, str] | None = None, **model: object,
 ) -> Iterator[Bench]:  # fmt: skip
-    """All defaults, one key and those of the file, one model with these ports as its endpoints and these further
-    fields."""
+    """All defaults but for `settings` (variables), one key and those of the file, one model with these ports as its
+    endpoints and these further fields."""
     port, grpc, admin = free_ports(3)
     with tempfile.TemporaryDirectory() as folder:
         registry = Path(folder) / "registry.yaml"
@@ -158,7 +159,7 @@ def gateway(
         variables = {
             "NARU_API_KEY": KEY, "NARU_GATEWAY__REGISTRY": str(registry),
             "NARU_GATEWAY__HTTP__PORT": str(port), "NARU_GATEWAY__GRPC__PORT": str(grpc),
-            "NARU_GATEWAY__ADMIN__PORT": str(admin),
+            "NARU_GATEWAY__ADMIN__PORT": str(admin), **(settings or {}),
         }  # fmt: skip
         if keys is not None:
             variables["NARU_GATEWAY__KEYS__FILE"] = str(keys)

@@ -68,7 +68,7 @@ class RecommendationSection(Section):
     port: int = Field(default=8300, ge=1, le=65535)
     """Port to listen on."""
     traces: HttpUrl | None = None
-    """The OpenTelemetry collector that takes OTLP over HTTP, such as http://collector:4318: the service's spans join the
+    """The OpenTelemetry collector (OTLP over HTTP), such as http://collector:4318: this service's spans join the
     gateway's traces. Without one it makes none."""
     model: str = "recommendation"
     """The model's name in answers."""

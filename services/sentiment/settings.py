@@ -11,7 +11,7 @@ class SentimentSection(Section):
     port: int = Field(default=8200, ge=0, le=65535)
     """Port to listen on."""
     traces: HttpUrl | None = None
-    """The OpenTelemetry collector that takes OTLP over HTTP, such as http://collector:4318: the service's spans join the
+    """The OpenTelemetry collector (OTLP over HTTP), such as http://collector:4318: this service's spans join the
     gateway's traces. Without one it makes none."""
     model: str = Field(default="sentiment", min_length=1)
     """Model name in answers."""

@@ -15,6 +15,7 @@ import openai
 import pytest
 import uvloop
 
+from tests.support.collector import Collector, collecting
 from tests.support.ports import free_ports
 from tests.support.samples import Samples, scrape
 
@@ -35,6 +36,8 @@ class Stack:
     llm: str
     sentiment: str
     recommendation: str
+    collector: Collector
+    """Of the traces that a request comes in; none begins here."""
 
     @property
     def key(self) -> str:
@@ -45,7 +48,13 @@ class Stack:
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def collector() -> Iterator[Collector]:
+    with collecting() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory, collector: Collector) -> Iterator[Stack]:
     home = tmp_path_factory.mktemp("stack")
     http, grpc, admin, llm, sentiment, recommendation = free_ports(6)
     environment = {
@@ -54,6 +63,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         "NARU_GATEWAY__ADMIN__PORT": str(admin),
         "NARU_LLM__PORT": str(llm), "NARU_SENTIMENT__PORT": str(sentiment),
         "NARU_RECOMMENDATION__PORT": str(recommendation),
+        "NARU_GATEWAY__TRACING__ENDPOINT": collector.url, "NARU_GATEWAY__TRACING__SAMPLE": "0",
     }  # fmt: skip
     naru = [str(Path(sys.executable).with_name("naru"))]
     try:
@@ -64,6 +74,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield Stack(
             f"http://127.0.0.1:{http}", f"127.0.0.1:{grpc}", f"http://127.0.0.1:{admin}", f"http://127.0.0.1:{llm}",
             f"http://127.0.0.1:{sentiment}", f"http://127.0.0.1:{recommendation}",
+            collector,
         )  # fmt: skip
     finally:
         down = subprocess.run(

@@ -3,7 +3,7 @@
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -39,11 +39,14 @@ class Collector:
         (span,) = [span for _, span in self.spans if span.name == name]
         return span
 
-    def until(self, count: int, seconds: float = 10.0) -> None:
-        """Wait, in this thread, until so many spans came."""
+    @staticmethod
+    def until(complete: Callable[[], bool], seconds: float = 10.0) -> None:
+        """Wait, in this thread. Raises TimeoutError."""
         deadline = time.monotonic() + seconds
-        while len(self.spans) < count and time.monotonic() < deadline:
-            time.sleep(0.02)
+        while not complete():
+            if time.monotonic() > deadline:
+                raise TimeoutError("spans that should be at the collector are not")
+            time.sleep(0.05)
 
 
 def attributes(of: object) -> dict[str, object]:

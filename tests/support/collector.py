@@ -54,7 +54,7 @@ def attributes(of: object) -> dict[str, object]:
     found: dict[str, object] = {}
     for each in of.attributes:  # type: ignore[attr-defined]
         value: AnyValue = each.value
-        found[each.key] = getattr(value, value.WhichOneof("value"))
+        found[each.key] = getattr(value, value.WhichOneof("value") or "string_value")
     return found
 
 

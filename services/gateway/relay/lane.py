@@ -62,12 +62,14 @@ class Lane:
         at, size = 0, len(data)
         while at < size:
             stop = data.find(tail, at)
+            if stop < 0:
+                return False
             end = stop + len(tail)
-            line = _size_line(end - at)
+            line = _SIZE_LINES[end - at] if end - at < _USUAL else _size_line(end - at)
             begin = at + len(line) + len(prefix)
             if not (data.startswith(line, at) and data.startswith(prefix, at + len(line))):
                 return False
-            if stop < 0 or _TEXT(data, begin, stop) is None:
+            if _TEXT(data, begin, stop) is None:
                 return False
             texts.append(data[begin - 1 : stop])
             at = end

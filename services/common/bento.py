@@ -4,14 +4,21 @@ import os
 import sys
 from typing import NoReturn
 
+from services.common.paths import state_dir
+
 from pydantic import HttpUrl
 
 
 def serve(service: str, host: str, port: int) -> NoReturn:
     """Become BentoML's server of `module:Class`, so that signals reach it directly."""
     server = (sys.executable, "-m", "bentoml", "serve", service, "--host", host, "--port", str(port))
-    # Or BentoML reports each start to its makers.
-    os.execve(server[0], server, {"BENTOML_DO_NOT_TRACK": "True"} | os.environ)  # noqa: S606 - no shell, fixed program
+    own = {
+        # Or BentoML reports each start to its makers.
+        "BENTOML_DO_NOT_TRACK": "True",
+        # Or two services of one user show each other's metrics, and the later start wipes those of the first.
+        "BENTOML_HOME": str(state_dir() / "bentoml" / str(port)),
+    }
+    os.execve(server[0], server, own | os.environ)  # noqa: S606 - no shell, fixed program
 
 
 def tracing(collector: HttpUrl | None) -> dict[str, object]:

@@ -66,6 +66,9 @@ def registry(stack: Stack, faulty: Mapping[str, list[str]]) -> dict[str, Any]:
         "refusing": {
             "task": "chat", "slo": SLO, "versions": {"v1": version(faulty["refusing"])}, "fallback": [MODEL],
         },
+        "closed": {
+            "task": "chat", "slo": SLO, "versions": {"v1": version(["http://127.0.0.1:9"])}, "fallback": [MODEL],
+        },
         "moody": {"task": "sentiment", "hedge": True, "versions": {"v1": version(faulty["moody"])}},
         "asleep": {
             "task": "sentiment", "versions": {"v1": version(["http://127.0.0.1:9"])}, "activation": {},
@@ -120,7 +123,8 @@ async def _ready(process: "subprocess.Popen[bytes]", url: str) -> None:
     async with asyncio.timeout(60), httpx.AsyncClient() as client:
         while True:
             with contextlib.suppress(httpx.TransportError):
-                if (await client.get(url)).status_code == 200:
+                models = (await client.get(url)).json()["models"]
+                if all(models[name] for name in (MODEL, "sentiment", "recommendation")):
                     return
             assert process.poll() is None, "the second gateway ended"
             await asyncio.sleep(0.1)

@@ -61,8 +61,8 @@ class Load:
         return await self._post(base, "/v1/chat/completions", body, key)
 
     async def tasks(self, base: str) -> None:
-        await self._post(base, "/v1/sentiment", {"input": ["What a ferry!", "정말 지루한 영화였다"]})
-        await self._post(base, "/v1/recommendations", {"user_id": "196"})
+        assert await self._post(base, "/v1/sentiment", {"input": ["What a ferry!", "정말 지루한 영화였다"]}) == 200
+        assert await self._post(base, "/v1/recommendations", {"user_id": "196"}) == 200
 
     async def leave(self) -> None:
         """In the middle of a stream: its tokens are estimated."""
@@ -77,8 +77,9 @@ class Load:
     async def round(self) -> None:
         one, two = self._stack.gateway, self._second.url
         again: dict[str, Any] = {"temperature": 0, "seed": 1}
-        for call in (self.chat(one), self.chat(two), self.chat(two, stream=False), self.leave()):
-            await call
+        for call in (self.chat(one), self.chat(two), self.chat(two, stream=False), self.chat(two, "closed")):
+            assert await call == 200
+        await self.leave()
         await asyncio.gather(self.tasks(one), self.tasks(two), self.chat(two, **again))
         await self.chat(two, **again)
         await asyncio.gather(*(self.chat(two, key=LIMITED, max_tokens=1) for _ in range(3)))
@@ -126,13 +127,11 @@ async def faults(server: Prometheus, panel: Panel) -> list[str]:
 
 async def settled(server: Prometheus) -> None:
     """Every panel has its data: the last scrape and the last computation may be late."""
-    wanting, missing = PANELS, [""]
+    missing = [""]
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(20):
             while missing:
-                found = {panel.id: await faults(server, panel) for panel in wanting}
-                missing = [fault for each in found.values() for fault in each]
-                wanting = [panel for panel in wanting if found[panel.id]]
+                missing = [fault for panel in PANELS for fault in await faults(server, panel)]
     assert not missing, "\n".join(missing)
 
 

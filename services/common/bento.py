@@ -4,9 +4,9 @@ import os
 import sys
 from typing import NoReturn
 
-from services.common.paths import state_dir
-
 from pydantic import HttpUrl
+
+from services.common.paths import state_dir
 
 
 def serve(service: str, host: str, port: int) -> NoReturn:

@@ -141,6 +141,11 @@ ENV HF_HOME=/var/cache/naru/huggingface \
     NARU_LLM__HOST=0.0.0.0 \
     NARU_LLM__PORT=8100
 EXPOSE 8100
+# vLLM's CPU kernels are linked against it and their wheel lacks it. The archive signs it; its version is the base's suite's.
+USER 0
+# hadolint ignore=DL3008
+RUN apt-get update && apt-get install --yes --no-install-recommends libnuma1 && rm -rf /var/lib/apt/lists/*
+USER 65532:65532
 COPY --from=llm-cpu-packages /opt/venv /opt/venv
 COPY --from=code /opt/naru /opt/naru
 HEALTHCHECK --interval=10s --timeout=3s --start-period=300s \

@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -20,18 +20,27 @@ from tests.support.gateway import Running, chat_registry, running
 
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 KINDS = (Relay, Dispatch, Exchange)
+Alive = Callable[..., list[object]]
 
 
 @pytest.fixture
-def uncollected() -> Iterator[None]:
+def alive() -> Alive:
+    """Gives the objects of some kinds that were made since: what another test left is none of ours."""
     gc.collect()
+    before = [found for found in gc.get_objects() if isinstance(found, (*KINDS, Connection))]
+
+    def made(*kinds: type) -> list[object]:
+        found = [each for each in gc.get_objects() if isinstance(each, kinds)]
+        return [each for each in found if not any(each is old for old in before)]
+
+    return made
+
+
+@pytest.fixture
+def uncollected(alive: Alive) -> Iterator[None]:
     gc.disable()
     yield
     gc.enable()
-
-
-def alive(*kinds: type) -> list[object]:
-    return [found for found in gc.get_objects() if isinstance(found, kinds)]
 
 
 async def answers(request: Received, wire: Wire) -> None:
@@ -53,7 +62,7 @@ async def endless(_: Received, wire: Wire) -> None:
         await wire.events(delta(content="a"), pause=0.01)
 
 
-async def until_gone(*kinds: type) -> None:
+async def until_gone(alive: Alive, *kinds: type) -> None:
     async with asyncio.timeout(5):
         while alive(*kinds):
             await asyncio.sleep(0.05)
@@ -65,7 +74,7 @@ async def leave(gateway: Running) -> None:
 
 
 @pytest.mark.usefixtures("carrier", "uncollected")
-async def test_a_call_leaves_no_cycle_however_it_ends(tmp_path: Path) -> None:
+async def test_a_call_leaves_no_cycle_however_it_ends(alive: Alive, tmp_path: Path) -> None:
     async with engine(answers) as upstream, running(chat_registry(upstream.url), tmp_path) as gateway:
         for stream in (True, False):
             sent = await gateway.http.post("/v1/chat/completions", json={**CHAT, "stream": stream})
@@ -78,11 +87,11 @@ async def test_a_call_leaves_no_cycle_however_it_ends(tmp_path: Path) -> None:
         await leave(gateway)
         await gateway.until_outcome("client_cancelled")
         assert (await gateway.http.post("/v1/chat/completions", json={**CHAT, "model": "no"})).status_code == 404
-        await until_gone(*KINDS)
+        await until_gone(alive, *KINDS)
 
 
 @pytest.mark.usefixtures("carrier", "uncollected")
-async def test_a_connection_leaves_no_cycle(tmp_path: Path) -> None:
+async def test_a_connection_leaves_no_cycle(alive: Alive, tmp_path: Path) -> None:
     async with (
         engine(answers) as upstream,
         running(chat_registry(upstream.url), tmp_path, upstream={"keep_alive": 0.1}) as gateway,
@@ -90,7 +99,7 @@ async def test_a_connection_leaves_no_cycle(tmp_path: Path) -> None:
         async with httpx.AsyncClient(base_url=gateway.url, headers=gateway.http.headers) as client:
             assert (await client.post("/v1/chat/completions", json=CHAT)).status_code == 200
         upstream.stop()  # no health check opens a connection any more
-        await until_gone(Connection)
+        await until_gone(alive, Connection)
 
 
 class Anywhere:
@@ -103,7 +112,7 @@ class Anywhere:
     def on_fail(self, error: UpstreamError) -> None: ...
 
 
-async def test_an_exchange_given_up_while_it_connects_leaves_no_connection(tmp_path: Path) -> None:
+async def test_an_exchange_given_up_while_it_connects_leaves_no_connection(alive: Alive, tmp_path: Path) -> None:
     async with engine(answers) as upstream:
         endpoint = Endpoint("m", "v1", upstream.url, "/health")
         for rounds in range(200):  # of the event loop: given up at each step of connecting

@@ -27,7 +27,7 @@ Alive = Callable[..., list[object]]
 def alive() -> Alive:
     """Gives the objects of some kinds that were made since: what another test left is none of ours.
 
-    By their type alone: to ask an object for its `__class__` wakes what some libraries put in a deprecated name's place.
+    By their type alone: to ask an object for its `__class__` wakes what libraries put in a deprecated name's place.
     """
     gc.collect()
     before = [found for found in gc.get_objects() if issubclass(type(found), (*KINDS, Connection))]

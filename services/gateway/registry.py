@@ -227,9 +227,11 @@ class Admission(Section):
     per_endpoint: int | None = Field(default=None, ge=1)
     """Or so many for each healthy endpoint: for vLLM its `--max-num-seqs`."""
     queue: int | None = Field(default=None, ge=0)
-    """Requests that wait; left out, twice as many as may run."""
+    """Requests that wait; left out, twice as many as may run. Those that come back as `Retry-After` told them to have
+    as much room again in each class."""
     patience: Duration = 30.0
-    """Seconds a request waits at most; then it is refused."""
+    """Seconds a request waits at most; then it is refused. Of a class that gets no turn, one that came back as it was
+    told to may wait for the turn that is set aside: a minute, where that is longer."""
     overflow: bool = False
     """Whether a request goes to the model's `fallback` where it would be refused here."""
 

@@ -39,8 +39,8 @@ class DirectCall:
     """One request and the carrier of its answer."""
 
     __slots__ = (
-        "_authenticated", "_body", "_entered", "_finished", "_limit", "_principal", "_refusal", "_request_id", "_rest",
-        "_server", "_size", "_surface", "complete", "heading", "keep", "relay",
+        "_authenticated", "_begun", "_body", "_entered", "_finished", "_limit", "_principal", "_refusal", "_request_id",
+        "_rest", "_server", "_size", "_surface", "complete", "heading", "keep", "relay",
     )  # fmt: skip
 
     def __init__(self, server: "DirectProtocol", surface: Surface, heading: Heading, *, keep: bool) -> None:
@@ -51,6 +51,8 @@ class DirectCall:
         self.relay: Relay | None = None
         self._body: list[bytes] = []
         self._size = 0
+        self._begun = b""
+        """The head of an answer in pieces, until the first one goes with it."""
         self._refusal: NaruError | None = None
         self.heading = heading
         self._request_id = heading.request_id or server.failures.new_id()
@@ -156,13 +158,14 @@ class DirectCall:
         return write
 
     def start(self, status: int, headers: Headers) -> None:
-        self._server.transport.write(self._head(status, headers) + b"transfer-encoding: chunked\r\n\r\n")
+        self._begun = self._head(status, headers) + b"transfer-encoding: chunked\r\n\r\n"
 
     def write(self, data: bytes) -> None:
-        self._server.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+        self._server.transport.write(b"%b%x\r\n%b\r\n" % (self._begun, len(data), data))
+        self._begun = b""
 
     def end(self) -> None:
-        self._server.transport.write(b"0\r\n\r\n")
+        self._server.transport.write(self._begun + b"0\r\n\r\n")
         self._finish()
 
     def whole(self, status: int, headers: Headers, body: bytes) -> None:

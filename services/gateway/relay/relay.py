@@ -289,12 +289,10 @@ class Relay:
             self._pass_pieces(data)
             return
         reading = self._read(line)  # most pieces: one event, which goes on as it came
-        if reading.plain and self._speaking:  # most events: some more text
-            self._carrier.write(data)
-            self._meter.content_left(self._content_gap, 1)
-            self._shorten(line, reading)
-        elif not (reading.usage_only and self._call.hide_usage):
+        if not (reading.usage_only and self._call.hide_usage):
             self._pass_on(data, reading.content)
+        if reading.plain:  # most events: some more text
+            self._shorten(line, reading)
 
     def _shorten(self, line: bytes, reading: Reading) -> None:
         """Some more text, with which the piece ended: what follows is most likely alike, and may take the short way."""
@@ -307,11 +305,11 @@ class Relay:
             if not lane.learn(self._call.dialect, line, reading.text):
                 return
             self._lane = lane
-        exchange.lane = self._lane.take
+        exchange.shortcut = self._lane.ready()
 
     def _pass_pieces(self, data: bytes) -> None:
         if self._dispatch.exchange is not None:
-            self._dispatch.exchange.lane = None
+            self._dispatch.exchange.shortcut = None
         try:
             events = self._splitter.feed(data)
         except EventTooLargeError:

@@ -18,6 +18,7 @@ from services.common.errors import FirstTokenTimeout, IdleTimeout, UpstreamError
 from services.gateway.upstream.connection import Connection
 from services.gateway.upstream.endpoint import Endpoint
 from services.gateway.upstream.limits import Limits
+from services.gateway.upstream.shortcut import Shortcut
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -42,9 +43,9 @@ class Exchange:
         self.limits = limits
         self.touched = False
         self.paused = False
-        self.lane: Callable[[bytes], bool] | None = None
-        """Takes what comes next, framing included, or says that it does not: asked first for data that begins a chunk.
-        To be set or unset as each piece is delivered."""
+        self.shortcut: Shortcut | None = None
+        """Takes what comes next, framing included, where that begins a chunk. To be set or unset as each piece is
+        delivered."""
         self.refused = False
         """The endpoint took no connection: it never saw the request."""
         self._sink: Sink | None = sink
@@ -165,7 +166,7 @@ class Exchange:
         sink, self._sink = self._sink, None
         if sink is not None:
             self.endpoint.in_flight -= 1
-            self._connection = self._deliver = self.lane = None
+            self._connection = self._deliver = self.shortcut = None
         return sink
 
     # deadlines

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from loadtests.peers import PEERS
 from loadtests.results import DIRECT, Results, Spread
+from services.local.install import is_optimised
 
 HEADER = (
     "| | req/s, 64 connections | added p50 µs, 1 connection | CPU s per 10,000 tokens, 64 streams | 256 streams "
@@ -41,7 +42,7 @@ def document(results: Results, command: str, rounds: int) -> str:
     peers = (f"{PEERS[name].distribution} {PEERS[name].version}" for name in results.targets if name in PEERS)
     return DOCUMENT.format(
         table=table(results), rounds=rounds, own=own(results), quiet=quiet(results), machine=machine(),
-        kernel=platform.release(), python=platform.python_version(), peers=", ".join(peers) or "nothing",
+        kernel=platform.release(), python=interpreter(), peers=", ".join(peers) or "nothing",
         date=datetime.now(UTC).date().isoformat(), command=command,
     )  # fmt: skip
 
@@ -63,6 +64,11 @@ def quiet(results: Results) -> str:
     shares = [results.spread(target, "others") for target in results.targets if target not in results.failures]
     median, most = max(each.median for each in shares), max(each.high for each in shares)
     return f"Other processes used {median:.0%} of a core in the middle of a target's measurements, {most:.0%} at most."
+
+
+def interpreter() -> str:
+    with_pgo = "with" if is_optimised() else "without"
+    return f"{platform.python_version()}, built {with_pgo} profile-guided optimisation"
 
 
 def machine() -> str:

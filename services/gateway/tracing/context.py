@@ -7,6 +7,7 @@ import msgspec
 
 Header = tuple[bytes, bytes]
 TRACEPARENT, TRACESTATE = b"traceparent", b"tracestate"
+CONTEXT = frozenset({TRACEPARENT, TRACESTATE})
 _FORM = re.compile(rb"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?").fullmatch
 _LONGEST_STATE = 512
 """Bytes of a state that travel on (the least that the standard asks for); a longer one is left out."""
@@ -23,11 +24,11 @@ class Parent(msgspec.Struct, frozen=True, gc=False):
 
 
 def parent_of(headers: Iterable[Header]) -> Parent | None:
-    """None where the context is absent or malformed: the request then begins a trace."""
+    """None where the context is absent, malformed or given twice: the request then begins a trace."""
     given = state = b""
     for name, value in headers:
         if name == TRACEPARENT:
-            given = value
+            given = value if not given else b"twice"
         elif name == TRACESTATE:
             state = value if not state else state + b"," + value
     found = _FORM(given)
@@ -38,6 +39,12 @@ def parent_of(headers: Iterable[Header]) -> Parent | None:
         return None
     line = b"tracestate: %b\r\n" % state if 0 < len(state) <= _LONGEST_STATE else b""
     return Parent(trace, span, bool(int(found[4], 16) & 1), line)
+
+
+def unrecorded(trace: str) -> bytes:
+    """The header line of a trace that begins here and that nobody records: so its span, for which nobody will look, may
+    be the half of its own id."""
+    return f"traceparent: 00-{trace}-{trace[16:]}-00\r\n".encode()
 
 
 def traceparent(trace: int, span: int, *, sampled: bool) -> bytes:

@@ -72,6 +72,7 @@ class Trace(Protocol):
 
 
 class Untraced:
+    __slots__ = ()
     id: str | None = None
     sampled = False
     said: list[str] | None = None
@@ -96,14 +97,16 @@ UNTRACED = Untraced()
 
 
 class Unsampled(Untraced):
-    """In a trace that nobody records: those upstream are told so."""
+    """In a trace that nobody records."""
 
-    def __init__(self, trace: int, state: bytes) -> None:
-        self.id = f"{trace:032x}"
-        self._lines = traceparent(trace, trace & (1 << 64) - 1 or 1, sampled=False) + state
+    __slots__ = ("_line", "id")
+
+    def __init__(self, id: str, line: bytes) -> None:  # noqa: A002 - a trace's own word
+        """`line`: the header line that tells those upstream; empty where the caller's own headers do."""
+        self.id, self._line = id, line
 
     def attempt(self, authority: str) -> bytes:  # noqa: ARG002
-        return self._lines
+        return self._line
 
 
 class Keeper(Protocol):

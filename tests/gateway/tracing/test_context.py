@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.gateway.tracing.context import Parent, parent_of, traceparent
+from services.gateway.tracing.context import Parent, parent_of, traceparent, unrecorded
 
 TRACE, SPAN = 0x4BF92F3577B34DA6A3CE929D0E0E4736, 0x00F067AA0BA902B7
 GIVEN = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -25,6 +25,16 @@ def test_its_state_travels_and_a_very_long_one_does_not() -> None:
 
 def test_of_a_later_version_the_known_part_counts() -> None:
     assert parent_of([(b"traceparent", b"cc" + GIVEN[2:] + b"-what-comes")]) == Parent(TRACE, SPAN, True, b"")
+
+
+def test_one_that_is_given_twice_is_none() -> None:
+    assert parent_of([(b"traceparent", GIVEN), (b"traceparent", GIVEN)]) is None
+
+
+def test_a_trace_that_nobody_records_says_so_and_has_a_span() -> None:
+    name, _, line = unrecorded(f"{TRACE:032x}").partition(b": ")
+    assert (name, line[-2:]) == (b"traceparent", b"\r\n")
+    assert parent_of([(name, line[:-2])]) == Parent(TRACE, TRACE & (1 << 64) - 1, sampled=False, state=b"")
 
 
 @pytest.mark.parametrize("flags", [b"00", b"02"])

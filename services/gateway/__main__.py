@@ -163,7 +163,7 @@ def build(settings: GatewaySection, keys: KeySource, seed: int | None = None) ->
     mirror = Mirror(context, settings.routing.mirrored, draw)
     door = Door(gate, drain, context, mirror, key)
     options = server_options(settings.http)
-    failures = client_failures(metrics, log)
+    failures = client_failures(metrics, log, context.traces)
     grpc = grpc_edge(settings.grpc, door, failures, live, drain)
     metrics.certificate_expiry.read = lambda: {("grpc",): end} if (end := grpc.certificate_ends) else {}
     http = settings.http

@@ -35,7 +35,8 @@ class Collector:
         return found
 
     def named(self, name: str) -> Span:
-        """The one span of this name."""
+        """The one span of this name; waits for it."""
+        self.until(lambda: any(span.name == name for _, span in self.spans))
         (span,) = [span for _, span in self.spans if span.name == name]
         return span
 

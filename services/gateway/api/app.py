@@ -19,13 +19,14 @@ from services.gateway.api.routes import ApiRoute
 from services.gateway.api.tasks import SURFACES, tasks_routes
 from services.gateway.metrics import Metrics
 from services.gateway.request_log import RequestLog
+from services.gateway.tracing.trace import Traces
 
 
-def client_failures(metrics: Metrics, log: RequestLog) -> Failures:
-    """What answers, counts and logs requests that never became a call, over whichever HTTP carrier."""
+def client_failures(metrics: Metrics, log: RequestLog, traces: Traces) -> Failures:
+    """What answers, counts, logs and traces requests that never became a call, over whichever HTTP carrier."""
     paths = {operation.path: operation.name for operation in OPERATIONS}
     paths |= {surface.path: surface.operation for surface in SURFACES} | {"/v1/models": "models"}
-    return Failures(metrics, log, paths, request_ids())
+    return Failures(metrics, log, traces, paths, request_ids())
 
 
 def client_routes(edge: HttpEdge) -> list[ApiRoute]:

@@ -129,8 +129,7 @@ class DirectCall:
         if self.relay is not None:
             self.relay.leave()
         else:
-            gone = ClientGone("the client left before its request was complete")
-            self._server.failures.count(self._surface.path, self._request_id, gone)
+            self._count(ClientGone("the client left before its request was complete"))
 
     def resume(self) -> None:
         """The client took what was waiting for it."""
@@ -141,10 +140,14 @@ class DirectCall:
 
     def _refuse(self, error: NaruError, *, rest: bool = False) -> None:
         """Answer what is no call; with `rest`, of a request that will not be read to its end."""
-        self._server.failures.count(self._surface.path, self._request_id, error)
+        self._count(error)
         self._rest = rest
         self.keep = self.keep and not rest
         self.error(error, [])
+
+    def _count(self, error: NaruError) -> None:
+        path, passed = self._surface.path, self.heading.passed
+        self._server.failures.count(path, self._request_id, error, passed, self._entered)
 
     # Carrier
 

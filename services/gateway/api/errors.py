@@ -1,7 +1,8 @@
 """Errors on the HTTP edge: one mapper from the error tree to a body, headers and a log line."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from time import perf_counter
 
 import msgspec
 from starlette.exceptions import HTTPException
@@ -11,10 +12,14 @@ from starlette.responses import Response
 from services.common.errors import InternalError, InvalidRequest, MethodNotAllowed, NaruError, NotFound
 from services.gateway.metrics import Metrics
 from services.gateway.request_log import Entry, RequestLog
+from services.gateway.tracing.context import Header
+from services.gateway.tracing.trace import Refused, Traces
 
 logger = logging.getLogger("naru.request")
 OIP = "/v2"
 """Where the paths of the Open Inference Protocol begin."""
+OTHER = "other"
+"""The operation of a path that there is not."""
 
 
 def describe(error: NaruError) -> dict[str, object]:
@@ -56,32 +61,46 @@ def from_http(error: HTTPException) -> NaruError:
 
 
 class Failures:
-    """Answers, counts and logs what ended before it became a call.
+    """Answers, counts, logs and traces what ended before it became a call.
 
     `operations` is path to operation; any other path is `other`, so that a client's paths make no time series.
     """
 
     def __init__(
-        self, metrics: Metrics, log: RequestLog, operations: Mapping[str, str], new_id: Callable[[], str]
+        self,
+        metrics: Metrics,
+        log: RequestLog,
+        traces: Traces,
+        operations: Mapping[str, str],
+        new_id: Callable[[], str],
     ) -> None:
-        self._metrics, self._log, self._operations = metrics, log, operations
+        self._metrics, self._log, self._traces, self._operations = metrics, log, traces, operations
         self.new_id = new_id
         """Request ids for what has none yet."""
 
     def naming(self, operations: Mapping[str, str]) -> "Failures":
         """The same books for an edge whose paths are these."""
-        return Failures(self._metrics, self._log, operations, self.new_id)
+        return Failures(self._metrics, self._log, self._traces, operations, self.new_id)
 
     def answer(self, request: Request, error: NaruError) -> Response:
-        path = request.scope["path"]
-        self.count(path, request.scope["state"]["request_id"], error)
+        path, state = request.scope["path"], request.scope["state"]
+        self.count(path, state["request_id"], error, request.scope["headers"], state["began"])
         return error_response(error, path)
 
-    def count(self, path: str, request_id: str, error: NaruError) -> None:
-        operation = "inference" if path.startswith(OIP) else self._operations.get(path, "other")
+    def count(
+        self, path: str, request_id: str, error: NaruError, headers: Iterable[Header] = (), began: float | None = None
+    ) -> None:
+        """`headers`: those with the caller's trace context among them; `began`: `time.perf_counter()`."""
+        operation = "inference" if path.startswith(OIP) else self._operations.get(path, OTHER)
         self._metrics.refused(operation, error.reason)
         reason = error.message if error.http_status != 404 else None
-        self._log.write(Entry(request_id, operation, error.reason, error.http_status, reason))
+        status, now, trace = error.http_status, perf_counter(), None
+        if operation != OTHER:
+            route = path if path in self._operations else OIP
+            trace = self._traces.refused(headers, Refused(
+                operation, route, request_id, error.reason, status, reason, now if began is None else began, now
+            ))  # fmt: skip
+        self._log.write(Entry(request_id, operation, error.reason, status, reason, trace_id=trace))
 
     async def on_naru_error(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, NaruError)

@@ -4,6 +4,7 @@ import re
 import secrets
 from collections.abc import Callable
 from itertools import count
+from time import perf_counter
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -22,7 +23,8 @@ def request_ids() -> Callable[[], str]:
 
 
 class RequestIdMiddleware:
-    """Puts the id into `scope["state"]["request_id"]` and on the answer. Pure ASGI: it buffers nothing."""
+    """Puts the id into `scope["state"]["request_id"]` and on the answer, and when that was, as `began`. Pure ASGI: it
+    buffers nothing."""
 
     def __init__(self, app: ASGIApp, new_id: Callable[[], str]) -> None:
         self._app, self._new_id = app, new_id
@@ -33,7 +35,7 @@ class RequestIdMiddleware:
             return
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
         request_id = sane(given) or self._new_id()
-        scope.setdefault("state", {})["request_id"] = request_id
+        scope.setdefault("state", {}).update(request_id=request_id, began=perf_counter())
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":

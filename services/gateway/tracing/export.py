@@ -9,7 +9,7 @@ import contextlib
 import json
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from time import perf_counter, time_ns
 
 import msgspec
@@ -23,7 +23,7 @@ from opentelemetry.util.types import AttributeValue
 
 from services.gateway.settings import TracingSettings
 from services.gateway.tracing.context import CONTEXT, Header, parent_of, unrecorded
-from services.gateway.tracing.trace import Attempted, Recorded, Story, Trace, Unsampled
+from services.gateway.tracing.trace import Attempted, Recorded, Refused, Story, Trace, Unsampled
 
 MOST, AT_ONCE, EVERY = 8192, 64, 1000.0
 """Spans that wait at most, that are sent at once (few: to encode them takes the interpreter's lock), and milliseconds
@@ -70,6 +70,15 @@ class OtlpTraces:
         name = f"{trace:032x}"
         return Unsampled(name, unrecorded(name))
 
+    def refused(self, headers: Iterable[Header], refused: Refused) -> str | None:
+        parent = parent_of(headers)
+        trace = self._random.getrandbits(128) | 1 if parent is None else parent.trace
+        # Who has no key can't ask to be recorded: that would let anybody fill the collector.
+        if self.new_span() < self._bound if parent is None or refused.status == 401 else parent.sampled:
+            came_from = None if parent is None else _context(trace, parent.span, is_remote=True)
+            self._make(_whole_refused(refused), trace, _offset(), came_from)
+        return f"{trace:032x}"
+
     async def close(self) -> None:
         # The exporter may be waiting for a collector that is away: a daemon thread keeps no process alive.
         sent, loop = asyncio.Event(), asyncio.get_running_loop()
@@ -89,18 +98,14 @@ class OtlpTraces:
     # once the request is over
 
     def record(self, trace: Recorded, story: Story) -> None:
-        offset = time_ns() - int(perf_counter() * 1e9)
-        parent = trace.parent
+        offset, parent = _offset(), trace.parent
         came_from = None if parent is None else _context(trace.trace, parent.span, is_remote=True)
         root = self._make(_whole(trace, story), trace.trace, offset, came_from)
         for timed in _parts(trace, story):
             self._make(timed, trace.trace, offset, root)
 
     def _make(self, timed: "_Timed", trace: int, offset: int, under: SpanContext | None) -> SpanContext:
-        """`offset`: nanoseconds from `time.perf_counter()`'s beginning to Unix time's.
-
-        A span that is over as it is made needs no tracer: its locks, sampler and limits take seven times as long.
-        """
+        """A span that is over as it is made needs no tracer: its locks, sampler and limits take seven times as long."""
         context = _context(trace, timed.number or self.new_span())
         began, ended = offset + int(timed.began * 1e9), offset + int(max(timed.began, timed.ended) * 1e9)
         self._processor.on_end(ReadableSpan(
@@ -123,11 +128,29 @@ class _Timed(msgspec.Struct, frozen=True):
     error: str | None = None
 
 
+def _offset() -> int:
+    """Nanoseconds from `time.perf_counter()`'s beginning to Unix time's."""
+    return time_ns() - int(perf_counter() * 1e9)
+
+
 def _whole(trace: Recorded, story: Story) -> _Timed:
     error = None if story.ok else story.reason or story.outcome
     return _Timed(
         f"{story.operation} {story.model}", trace.entered or story.received, story.ended, trace.span, SpanKind.SERVER,
         _attributes(trace, story), error,
+    )  # fmt: skip
+
+
+def _whole_refused(refused: Refused) -> _Timed:
+    attributes: dict[str, AttributeValue] = {
+        "gen_ai.operation.name": refused.operation, "gen_ai.provider.name": "naru",
+        "http.route" if refused.route.startswith("/") else "rpc.service": refused.route,
+        "http.response.status_code": refused.status, "error.type": refused.outcome,
+        "naru.outcome": refused.outcome, "naru.request_id": refused.request_id,
+    }  # fmt: skip
+    return _Timed(
+        refused.operation, refused.began, refused.ended, kind=SpanKind.SERVER, attributes=attributes,
+        error=refused.reason or refused.outcome,
     )  # fmt: skip
 
 

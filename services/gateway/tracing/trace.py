@@ -4,6 +4,7 @@ Nothing of OpenTelemetry runs while a request does: here are numbers and times o
 once the request is over. `Untraced` is what a request has while tracing is off: it costs next to nothing.
 """
 
+from collections.abc import Iterable
 from time import perf_counter
 from typing import Protocol
 
@@ -45,6 +46,21 @@ class Story(msgspec.Struct, frozen=True, gc=False):
     output_tokens: int | None
     body: bytes
     """The request's; looked into only where content is recorded."""
+
+
+class Refused(msgspec.Struct, frozen=True, gc=False):
+    """A request that ended before it was known what model it is for. Times are `time.perf_counter()`'s."""
+
+    operation: str
+    route: str
+    """The path or the gRPC service, in our words: nothing of a client's."""
+    request_id: str
+    outcome: str
+    status: int
+    reason: str | None
+    """As the log has it."""
+    began: float
+    ended: float
 
 
 class Trace(Protocol):
@@ -160,6 +176,9 @@ class Traces(Protocol):
     def begin(self, headers: tuple[Header, ...]) -> tuple[Trace, tuple[Header, ...]]:
         """From the client's headers; and those of them that are still to travel on."""
 
+    def refused(self, headers: Iterable[Header], refused: Refused) -> str | None:
+        """The id of the trace of a request that did not come as far as to begin; for the log, as a trace's."""
+
     async def close(self) -> None:
         """Send what waits to be sent, or give it up after a moment."""
 
@@ -169,6 +188,9 @@ class NoTraces:
 
     def begin(self, headers: tuple[Header, ...]) -> tuple[Trace, tuple[Header, ...]]:
         return UNTRACED, headers
+
+    def refused(self, headers: Iterable[Header], refused: Refused) -> str | None:  # noqa: ARG002
+        return None
 
     async def close(self) -> None:
         pass

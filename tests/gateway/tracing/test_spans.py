@@ -8,6 +8,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import grpc
 import pytest
 
 from tests.gateway.grpc.client import METADATA, calling
@@ -176,6 +177,70 @@ async def test_a_share_is_sampled(tmp_path: Path) -> None:
                 await ask(gateway, stream=False)
         sampled = [span for _, span in collector.spans if span.name == "chat m"]
         assert 10 <= len(sampled) <= 50
+
+
+WRONG: dict[str, tuple[dict[str, str], dict[str, Any], int, str]] = {
+    "key": ({"authorization": f"Bearer {SECRET}"}, CHAT, 401, "invalid_api_key"),
+    "model": ({}, CHAT | {"model": "no-such-model"}, 404, "model_not_found"),
+    "field": ({}, CHAT | {"model": 7}, 422, "invalid_field"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+async def test_a_request_that_is_refused_before_its_model_is_known_is_a_span(
+    wrong: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    headers, body, status, reason = WRONG[wrong]
+    with collecting() as collector:
+        async with engine() as upstream, traced(tmp_path, collector, upstream) as gateway:
+            assert await ask(gateway, PARENT | headers | {"x-request-id": "r-1"}, **body) == status
+        assert upstream.received == []
+        span = collector.named("chat")
+        assert (span.trace_id.hex(), span.parent_span_id.hex()) == (TRACE, CALLER)
+        assert (span.kind, span.status.code) == (span.SPAN_KIND_SERVER, span.status.STATUS_CODE_ERROR)
+        assert span.end_time_unix_nano > span.start_time_unix_nano
+        assert attributes(span) == {
+            "gen_ai.operation.name": "chat", "gen_ai.provider.name": "naru", "http.route": "/v1/chat/completions",
+            "http.response.status_code": status, "error.type": reason, "naru.outcome": reason,
+            "naru.request_id": "r-1",
+        }  # fmt: skip
+        assert not any(said in body for body in collector.bodies for said in (SECRET.encode(), b"no-such-model"))
+        assert f'"trace_id":"{TRACE}"' in capsys.readouterr().err
+
+
+async def test_so_is_an_rpc(tmp_path: Path) -> None:
+    with collecting() as collector:
+        async with (
+            engine() as upstream,
+            traced(tmp_path, collector, upstream) as gateway,
+            calling(gateway) as stubs,
+        ):
+            with pytest.raises(grpc.aio.AioRpcError):
+                [answer async for answer in stubs.stream(SECRET, (("authorization", "Bearer no"), *PARENT.items()))]
+        span = collector.named("chat")
+        assert (span.trace_id.hex(), span.parent_span_id.hex()) == (TRACE, CALLER)
+        assert attributes(span)["rpc.service"] == "naru.v1.ChatService"
+        assert attributes(span)["error.type"] == "invalid_api_key"
+
+
+@pytest.mark.parametrize(("headers", "recorded"), [({"authorization": "Bearer no"}, False), ({}, True)])
+async def test_who_has_no_key_cannot_ask_to_be_recorded(
+    headers: dict[str, str], recorded: bool, tmp_path: Path
+) -> None:
+    with collecting() as collector:
+        async with engine() as upstream, traced(tmp_path, collector, upstream, sample=0) as gateway:
+            assert await ask(gateway, PARENT | headers, model="no-such-model") in (401, 404)
+        if recorded:
+            assert collector.named("chat").trace_id.hex() == TRACE
+        else:
+            assert collector.spans == []
+
+
+async def test_a_path_that_there_is_not_is_no_span(tmp_path: Path) -> None:
+    with collecting() as collector:
+        async with engine() as upstream, traced(tmp_path, collector, upstream) as gateway:
+            assert (await gateway.http.post("/wp-login.php", headers=PARENT)).status_code == 404
+        assert collector.spans == []
 
 
 @pytest.mark.parametrize("stream", [True, False])

@@ -58,7 +58,7 @@ class Methods:
                 context.set_trailing_metadata(visit.metadata())
                 return answered
             if not visit.counted:
-                self._failures.count(service, visit.request_id, failure)
+                self._failures.count(service, visit.request_id, failure, visit.passed, visit.received)
             return await visit.refuse(failure)
 
         return answer

@@ -43,6 +43,7 @@ class Visit:
         metadata = context.invocation_metadata() or ()
         self._heading = read_heading([(k.encode(), v.encode()) for k, v in metadata if isinstance(v, str)])
         self.request_id = self._heading.request_id or new_id()
+        self.passed = self._heading.passed
         self.counted = False
         """A call began: its relay counts and logs how it ends."""
         self._answered_by: Headers = []

@@ -13,7 +13,6 @@ from services.gateway.relay.dialects import Dialect
 from services.gateway.relay.meter import Meter
 from services.gateway.relay.migration import SEAM, Transcript
 from services.gateway.upstream.exchange import Exchange
-from services.gateway.upstream.shortcut import Shortcut
 
 _TEXT = re.compile(rb'[^"\\\x00-\x1f]+').fullmatch
 """The inside of a JSON string without escapes (RFC 8259, 7), which holds no line end either."""
@@ -22,8 +21,8 @@ _ASCII = frozenset({*range(0x20), *b'"\\', *range(0x80, 0x100)}).isdisjoint
 _SAMPLE = "no model says this: where it stands, text stands"
 
 
-class Lane(Shortcut):
-    """Takes whole chunks of some further text each."""
+class Lane:
+    """`take` is for what an endpoint's connection brings, as long as it is alike."""
 
     __slots__ = (
         "_exchange", "_frame", "_gap", "_longest", "_meter", "_prefix", "_said", "_tail", "_transcript", "_write",
@@ -53,13 +52,14 @@ class Lane(Shortcut):
         self._frame = len(self._prefix) + len(self._tail)
         return True
 
-    def ready(self) -> "Lane":
-        """For what comes next. A transcript that is no longer plain is of no use, and not kept up."""
+    def ready(self) -> Callable[[bytes], bool]:
+        """`take`, for what comes next. A transcript that is no longer plain is of no use, and not kept up."""
         transcript = self._transcript
         self._said = transcript.said if transcript is not None and transcript.plain else None
-        return self
+        return self.take
 
-    def data_received(self, data: bytes) -> None:
+    def take(self, data: bytes) -> bool:
+        """Whether it took the data, which begins where a chunk does: whole chunks of some further text each."""
         # All that a token costs, in one function: each further one would be a tenth of it.
         size = len(data)
         line = _SIZE_LINES[size] if size < _USUAL else _size_line(size)
@@ -71,9 +71,7 @@ class Lane(Shortcut):
             or not (_ASCII(text) or _is_text(text))
             or (said is not None and len(said) + len(text) >= self._longest)
         ):
-            if not self._take_several(data):
-                self.connection.take_over(data)
-            return
+            return self._take_several(data)
         if said is not None:
             said += SEAM
             said += text
@@ -83,9 +81,10 @@ class Lane(Shortcut):
         self._gap(now - meter.last)
         meter.last = now
         meter.pieces += 1
+        return True
 
     def _take_several(self, data: bytes) -> bool:
-        """Chunks that came at once, as they do when there is much to do. Whether they were that."""
+        """Chunks that came at once, as they do when there is much to do."""
         prefix, tail, texts = self._prefix, self._tail, b""
         at, size, pieces = 0, len(data), 0
         while at < size:

@@ -305,11 +305,11 @@ class Relay:
             if not lane.learn(self._call.dialect, line, reading.text):
                 return
             self._lane = lane
-        exchange.shortcut = self._lane.ready()
+        exchange.lane = self._lane.ready()
 
     def _pass_pieces(self, data: bytes) -> None:
         if self._dispatch.exchange is not None:
-            self._dispatch.exchange.shortcut = None
+            self._dispatch.exchange.lane = None
         try:
             events = self._splitter.feed(data)
         except EventTooLargeError:

@@ -5,6 +5,7 @@ sink; see docs/decisions for why this is not a general HTTP client.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 import httptools
@@ -38,6 +39,7 @@ class Connection(asyncio.Protocol):
         self._reset()
 
     def _reset(self) -> None:
+        self._lane: Callable[[bytes], bool] | None = None
         self._headers: list[tuple[bytes, bytes]] = []
         self._head_size = 0
         self._body: list[bytes] = []
@@ -60,7 +62,7 @@ class Connection(asyncio.Protocol):
 
     def release(self) -> None:
         """The exchange was given up: an answer on its way must not meet the next one."""
-        self.exchange = None
+        self.exchange = self._lane = None
         self.transport.abort()
 
     def _watch(self, pace: float) -> None:
@@ -91,6 +93,11 @@ class Connection(asyncio.Protocol):
         if exchange is None:  # an idle connection has nothing to say
             self.transport.abort()
             return
+        lane = self._lane
+        if lane is not None:
+            if lane(data):
+                return
+            self._lane = None
         exchange.touched = True
         try:
             self._parser.feed_data(data)
@@ -117,15 +124,8 @@ class Connection(asyncio.Protocol):
         parts = self._body
         exchange.on_data(self._take())
         # Whole chunks, read where one began, leave the parser where the next one begins: it need not see that one.
-        shortcut = exchange.shortcut
-        if shortcut is not None and data == b"".join([b"%x\r\n%b\r\n" % (len(part), part) for part in parts]):
-            shortcut.connection = self
-            self.transport.set_protocol(shortcut)
-
-    def take_over(self, data: bytes) -> None:
-        """From the shortcut, which has no use for this data."""
-        self.transport.set_protocol(self)
-        self.data_received(data)
+        if exchange.lane is not None and data == b"".join([b"%x\r\n%b\r\n" % (len(part), part) for part in parts]):
+            self._lane = exchange.lane
 
     def _take(self) -> bytes:
         body, self._body = self._body, []
@@ -185,7 +185,7 @@ class Connection(asyncio.Protocol):
 
     def _free(self, exchange: "Exchange") -> None:
         """The answer is complete: the connection takes the next one, or is closed."""
-        self.exchange = None
+        self.exchange = self._lane = None
         if self._reusable and not self._surplus and not exchange.paused:
             self._idle_since = self._loop.time()
             self.endpoint.idle.append(self)
@@ -194,6 +194,7 @@ class Connection(asyncio.Protocol):
 
     def _fail(self, what: str) -> None:
         exchange, self.exchange = self.exchange, None
+        self._lane = None
         self.transport.abort()
         if exchange is not None:
             exchange.on_fail(UpstreamError(f"endpoint {self.endpoint.authority} {what}"))

@@ -18,7 +18,6 @@ from services.common.errors import FirstTokenTimeout, IdleTimeout, UpstreamError
 from services.gateway.upstream.connection import Connection
 from services.gateway.upstream.endpoint import Endpoint
 from services.gateway.upstream.limits import Limits
-from services.gateway.upstream.shortcut import Shortcut
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -43,16 +42,15 @@ class Exchange:
         self.limits = limits
         self.touched = False
         self.paused = False
-        self.shortcut: Shortcut | None = None
-        """Takes what comes next, framing included, where that begins a chunk. To be set or unset as each piece is
-        delivered."""
+        self.lane: Callable[[bytes], bool] | None = None
+        """Takes what comes next, framing included, or says that it does not: asked first for data that begins a chunk.
+        To be set or unset as each piece is delivered."""
         self.refused = False
         """The endpoint took no connection: it never saw the request."""
         self._sink: Sink | None = sink
         self._deliver: Callable[[bytes], None] | None = sink.on_data
         self._connection: Connection | None = None
         self._connecting: asyncio.Task[None] | None = None
-        self._loop = asyncio.get_running_loop()
         self._began = False
         self._started = self.heard = 0.0
 
@@ -66,13 +64,13 @@ class Exchange:
             self._connect()
 
     def _connect(self) -> None:
-        self._connecting = self._loop.create_task(self._open())
+        self._connecting = asyncio.get_running_loop().create_task(self._open())
 
     async def _open(self) -> None:
         endpoint = self.endpoint
         try:
             async with asyncio.timeout(self.limits.connect):
-                _, connection = await self._loop.create_connection(
+                _, connection = await asyncio.get_running_loop().create_connection(
                     lambda: Connection(endpoint, self.limits.keep_alive), endpoint.host, endpoint.port
                 )
         except TimeoutError:
@@ -166,7 +164,7 @@ class Exchange:
         sink, self._sink = self._sink, None
         if sink is not None:
             self.endpoint.in_flight -= 1
-            self._connection = self._deliver = self.shortcut = None
+            self._connection = self._deliver = self.lane = None
         return sink
 
     # deadlines

@@ -27,16 +27,12 @@ def says(text: str) -> bytes:
 
 @dataclass
 class Books:
-    """Stands where the exchange, the meter and the connection do."""
+    """Stands where the exchange and the meter do."""
 
     heard: float = 0.0
     last: float = 0.0
     pieces: int = 0
     written: list[bytes] = field(default_factory=list)
-    declined: list[bytes] = field(default_factory=list)
-
-    def take_over(self, data: bytes) -> None:
-        self.declined.append(data)
 
     def content_left(self, gap: object, events: int) -> None:
         self.pieces += events
@@ -46,23 +42,14 @@ def learned(text: str = "ferry", longest: int = 10_000) -> tuple[Lane, Books, Tr
     books, transcript = Books(), Transcript(longest)
     lane = Lane(books, books.written.append, books, lambda _: None, transcript)  # type: ignore[arg-type]
     assert lane.learn(OpenAIStream(), msgspec.json.encode(delta(content=text)), text)
-    lane.connection = books  # type: ignore[assignment]
-    return lane.ready(), books, transcript
-
-
-def takes(lane: Lane, data: bytes) -> bool:
-    """Whether the lane takes the data; else it goes to the connection, whole."""
-    declined: list[bytes] = lane.connection.declined  # type: ignore[attr-defined]
-    before = len(declined)
-    lane.data_received(data)
-    assert declined[before:] in ([], [data])
-    return len(declined) == before
+    lane.ready()
+    return lane, books, transcript
 
 
 @pytest.mark.parametrize("text", [" a", "나루", "é" * 300, "x", "content", "a" * 4000])
 def test_further_text_travels_in_its_own_chunk(text: str) -> None:
     lane, books, transcript = learned()
-    assert takes(lane, says(text))
+    assert lane.take(says(text))
     assert (books.written, books.pieces, transcript.pieces) == ([says(text)], 1, [text])
     assert books.heard > 0
 
@@ -70,7 +57,7 @@ def test_further_text_travels_in_its_own_chunk(text: str) -> None:
 def test_chunks_that_came_at_once_go_on_at_once() -> None:
     lane, books, transcript = learned()
     data = says("a") + says("나루") + says("c" * 500)
-    assert takes(lane, data)
+    assert lane.take(data)
     assert (books.written, books.pieces, transcript.pieces) == ([data], 3, ["a", "나루", "c" * 500])
 
 
@@ -104,18 +91,18 @@ UNLIKE = {
 @pytest.mark.parametrize("data", UNLIKE.values(), ids=UNLIKE)
 def test_all_else_takes_the_long_way(data: bytes) -> None:
     lane, books, transcript = learned()
-    assert not takes(lane, data)
-    assert not takes(lane, ALIKE + data)
+    assert not lane.take(data)
+    assert not lane.take(ALIKE + data)
     assert (books.written, books.pieces, transcript.pieces) == ([], 0, [])
 
 
 def test_more_text_than_is_remembered_takes_the_long_way_where_it_is_forgotten() -> None:
     lane, books, transcript = learned(longest=6)
-    assert takes(lane, says("12345"))
-    assert not takes(lane, says("6"))
+    assert lane.take(says("12345"))
+    assert not lane.take(says("6"))
     assert books.pieces == 1
     transcript.add(b"", OpenAIStream().read_event(msgspec.json.encode(delta(content="6"))))
-    assert takes(lane.ready(), says("7890"))
+    assert lane.ready()(says("7890"))
     assert (books.pieces, transcript.pieces) == (2, [])
 
 
@@ -144,7 +131,7 @@ def test_what_it_takes_reads_the_same_the_long_way(text: str, noise: bytes, at: 
     lane, _, transcript = learned()
     whole = says(text)
     data = whole[:at] + noise + whole[at + len(noise) :]
-    if takes(lane, data):
+    if lane.take(data):
         size, _, content = data.partition(b"\r\n")
         assert int(size, 16) == len(content) - 2
         reading = OpenAIStream().read_event(content[len("data: ") : -len("\n\n\r\n")])

@@ -69,8 +69,8 @@ class AsgiCarrier:
     def write(self, data: bytes) -> None:
         self._push({"type": "http.response.body", "body": data, "more_body": True})
 
-    def end(self) -> None:
-        self._push({"type": "http.response.body", "body": b"", "more_body": False})
+    def end(self, data: bytes = b"") -> None:
+        self._push({"type": "http.response.body", "body": data, "more_body": False})
 
     def whole(self, status: int, headers: Headers, body: bytes) -> None:
         self.start(status, [*headers, (b"content-length", b"%d" % len(body))])
@@ -86,8 +86,7 @@ class AsgiCarrier:
         self.whole(error.http_status, [kind, *headers, *extra], error_body(error, self._path))
 
     def break_off(self, error: NaruError, event: bytes) -> None:  # noqa: ARG002 - the event says it all here
-        self.write(event)
-        self.end()
+        self.end(event)
 
     # ASGI
 

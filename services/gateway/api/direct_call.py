@@ -167,8 +167,9 @@ class DirectCall:
         self._server.transport.write(b"%b%x\r\n%b\r\n" % (self._begun, len(data), data))
         self._begun = b""
 
-    def end(self) -> None:
-        self._server.transport.write(self._begun + b"0\r\n\r\n")
+    def end(self, data: bytes = b"") -> None:
+        chunk = b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+        self._server.transport.write(b"%b%b0\r\n\r\n" % (self._begun, chunk))
         self._finish()
 
     def whole(self, status: int, headers: Headers, body: bytes) -> None:
@@ -184,8 +185,7 @@ class DirectCall:
         self.whole(error.http_status, [JSON, *headers, *extra], error_body(error, self._surface.path))
 
     def break_off(self, error: NaruError, event: bytes) -> None:  # noqa: ARG002 - the event says it all here
-        self.write(event)
-        self.end()
+        self.end(event)
 
     def _head(self, status: int, headers: Headers) -> bytes:
         lines = b"".join([b"%b: %b\r\n" % header for header in headers])

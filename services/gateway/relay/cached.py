@@ -66,8 +66,7 @@ class CachedRelay(Relay):
         if self._call.stream:
             if not self._begun:
                 self._start(kept.headers)
-            self._carrier.write(kept.body)
-            self._carrier.end()
+            self._carrier.end(kept.body)
         else:
             self._carrier.whole(200, [*kept.headers, *self.headers()], kept.body)
         self._meter.whole_left()

@@ -183,10 +183,13 @@ class OpenAIStream(_WholeAnswers):
             return NOTHING
         choices, usage = chunk.choices, chunk.usage
         if len(choices) == 1 and usage is None and chunk.error is None:  # most chunks: a piece of one answer
-            only = choices[0]
-            text = only.delta.plain_text() if only.delta is not None and not only.finish_reason else None
-            if text:
-                return Reading(True, text=text, plain=True)
+            only, delta = choices[0], choices[0].delta
+            if delta is not None and not only.finish_reason and not only.text:
+                text = delta.plain_text()
+                if text:
+                    return Reading(True, text=text, plain=True)
+                if not delta.says_something():
+                    return NOTHING  # a role
         content = any(c.text or (c.delta is not None and c.delta.says_something()) for c in choices)
         text = choices[0].delta.plain_text() if content and len(choices) == 1 and choices[0].delta else None
         return Reading(

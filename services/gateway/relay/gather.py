@@ -55,8 +55,8 @@ class Gathered:
     def write(self, data: bytes) -> None:
         self._parts.append(data)
 
-    def end(self) -> None:
-        self.whole(self._status, self._headers, b"".join(self._parts))
+    def end(self, data: bytes = b"") -> None:
+        self.whole(self._status, self._headers, b"".join(self._parts) + data)
 
     def whole(self, status: int, headers: Headers, body: bytes) -> None:
         if not self.answer.done():

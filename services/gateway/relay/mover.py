@@ -27,8 +27,8 @@ def can_move(call: Call, dispatch: Dispatch, context: RelayContext) -> bool:
     """Whether what a stream says is worth remembering: it is a chat, and there is somewhere else to continue it."""
     if not (context.migrations and call.stream and call.path == CHAT_PATH) or dispatch.endpoint is None:
         return False
-    version = dispatch.endpoint.version
-    return sum(endpoint.version == version for endpoint in dispatch.pool.endpoints) > 1
+    version, endpoints = dispatch.endpoint.version, dispatch.pool.endpoints
+    return len(endpoints) > 1 and len([endpoint for endpoint in endpoints if endpoint.version == version]) > 1
 
 
 class Mover:

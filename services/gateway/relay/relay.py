@@ -52,7 +52,8 @@ class Carrier(Protocol):
 
     def write(self, data: bytes) -> None: ...
 
-    def end(self) -> None: ...
+    def end(self, data: bytes = b"") -> None:
+        """The last data, which came together with the end, and that."""
 
     def whole(self, status: int, headers: Headers, body: bytes) -> None:
         """A complete answer."""
@@ -79,6 +80,8 @@ class Relay:
     _speaking = False
     """Some content of the endpoint's did."""
     _size = 0
+    _last = b""
+    """The events with which the end came."""
     _ending: tuple[str, int, bool] | None = None
     _place: Place = UNLIMITED
     over = False
@@ -195,7 +198,7 @@ class Relay:
     def on_head(self, status: int, headers: Headers) -> Callable[[bytes], None]:
         self._status = status
         self._headers = [header for header in headers if header[0] in PASSED_ON]
-        kind = next((value for name, value in self._headers if name == b"content-type"), b"")
+        kind = dict(self._headers).get(b"content-type", b"")
         self._streaming = status < 400 and kind.startswith(b"text/event-stream")
         if not self._carrier.flushed:
             self.pause()
@@ -346,7 +349,10 @@ class Relay:
         """Events for the client, so many of them content."""
         if not self.committed:
             self._commit()
-        self._carrier.write(data)
+        if self._meter.done and self._dispatch.complete:
+            self._last = data  # one write takes them and the end
+        else:
+            self._carrier.write(data)
         if content:
             self._meter.content_left(self._content_gap, content)
             if not self._speaking:
@@ -361,9 +367,7 @@ class Relay:
     def _end_stream(self) -> None:
         if not self.committed:
             self._commit()
-        if self._splitter.rest:
-            self._carrier.write(self._splitter.rest)
-        self._carrier.end()
+        self._carrier.end(self._last + self._splitter.rest)
         self._finish(UpstreamError.reason if self._meter.failed else OK)
 
     def _is_whole(self) -> bool:
@@ -373,8 +377,7 @@ class Relay:
         return meter.finished and not meter.failed and told and bool(call.dialect.end_event) and asks_once(call.body)
 
     def _end_for_engine(self) -> None:
-        self._carrier.write(self._call.dialect.end_event)
-        self._carrier.end()
+        self._carrier.end(self._call.dialect.end_event)
         self._finish(OK)
 
     # a whole answer

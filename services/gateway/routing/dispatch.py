@@ -114,6 +114,11 @@ class Dispatch:
         """The one under way."""
         return None if self._attempt is None else self._attempt.exchange
 
+    @property
+    def complete(self) -> bool:
+        """Whether the data that is delivered is the answer's last."""
+        return self._attempt is not None and self._attempt.exchange.complete
+
     def start(self) -> None:
         """Begin the first attempt. Raises NoHealthyEndpoint."""
         self._own.budget.requests += 1

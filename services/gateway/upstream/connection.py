@@ -115,6 +115,7 @@ class Connection(asyncio.Protocol):
             self._told = True
             exchange.on_head(self._status, self._headers)
         if self._body and self.exchange is exchange:
+            exchange.complete = self._complete
             self._deliver(exchange, data)
         if self._complete and self.exchange is exchange:
             self._free(exchange)

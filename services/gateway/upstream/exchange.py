@@ -45,6 +45,8 @@ class Exchange:
         self.lane: Callable[[bytes], bool] | None = None
         """Takes what comes next, framing included, or says that it does not: asked first for data that begins a chunk.
         To be set or unset as each piece is delivered."""
+        self.complete = False
+        """The answer is here to its end: `on_end` follows what is delivered now."""
         self.refused = False
         """The endpoint took no connection: it never saw the request."""
         self._sink: Sink | None = sink

@@ -67,7 +67,9 @@ class StreamCarrier:
         for event in events(data):
             self._put(payload(event))
 
-    def end(self) -> None:
+    def end(self, data: bytes = b"") -> None:
+        if data:
+            self.write(data)
         self._ended = True
         self._settle()
 

@@ -70,9 +70,10 @@ class Recording:
             self._add(data)
         self._carrier.write(data)
 
-    def end(self) -> None:
+    def end(self, data: bytes = b"") -> None:
+        self._add(data)
         self._complete = True
-        self._carrier.end()
+        self._carrier.end(data)
 
     def whole(self, status: int, headers: Headers, body: bytes) -> None:
         self._add(body)

@@ -80,7 +80,7 @@ class Engine:
                 started.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     if (reason := missing()) is not None:
         pytest.skip(f"images can't be built here: {reason}")
@@ -111,7 +111,7 @@ class Stack:
         return f"http://127.0.0.1:{self.gateway.port}"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Stack:
     """The gateway, sentiment and recommendation images, as one user that no image has heard of."""
     http, grpc, admin, sentiment_port, recommendation_port = free_ports(5)

@@ -16,23 +16,23 @@ from services.recommendation.settings import RecommendationSection
 from services.recommendation.train import train
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("models") / "movielens"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def movielens(model_path: Path) -> Recommender:
     """The default model, trained as `prepare` trains it; the package with the data stays in the shared cache."""
     return train(RecommendationSection(model_path=model_path))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("logs") / "server.log"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server(movielens: Recommender, model_path: Path, server_log: Path) -> Iterator[str]:
     """Base URL of the service, started as a user starts it."""
     with socket.socket() as free:

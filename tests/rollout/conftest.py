@@ -12,26 +12,26 @@ from tests.support.engine import Engine
 from tests.support.prometheus import BINARY
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def loop() -> Iterator[Loop]:
     made = Loop()
     yield made
     made.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def classifiers() -> tuple[Classifier, Classifier]:
     """The two versions of the model `feelings`."""
     return Classifier(), Classifier()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def leaving(loop: Loop) -> Engine:
     """The canary of the model `leaving`."""
     return loop.engine()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def gateway(
     loop: Loop, classifiers: tuple[Classifier, Classifier], leaving: Engine, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Gateway]:
@@ -61,7 +61,7 @@ def gateway(
     made.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def prometheus(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
     if BINARY is None:
         pytest.skip("there is no prometheus: apt-get install prometheus")
@@ -71,13 +71,13 @@ def prometheus(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> It
     made.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def common(gateway: Gateway, prometheus: Prometheus) -> list[str]:
     """What every command is told."""
     return ["--registry", str(gateway.registry), "--prometheus", prometheus.url, "--output", "json"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def started(common: list[str]) -> Iterator[dict[str, Command]]:
     """The rollouts that go their way by themselves, by model."""
     wanted = {

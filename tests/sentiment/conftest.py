@@ -29,12 +29,12 @@ def _wait_until_ready(process: subprocess.Popen[bytes], address: str, log: Path)
     pytest.fail(f"the server was not ready within {_DEADLINE:g} s:\n{log.read_text()[-4000:]}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("sentiment") / "server.log"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server(server_log: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Its address. Limits are lower than the default ones, so that a test can reach them quickly."""
     [port] = free_ports(1)

@@ -15,7 +15,7 @@ from tests.chart.rendering import Manifest, Refused, merged, pods, render
 from tests.chart.schema import schema
 from tests.chart.strategies import VALUES
 
-EXAMPLES = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+EXAMPLES = settings(max_examples=40, suppress_health_check=list(HealthCheck))
 RIGHT: dict[str, Any] = {"models": {"m": {"task": "chat", "runtime": "vllm", "versions": {"v1": {}}}}}
 OPEN = {"matchExpressions", "ports", "settings", "global"}
 """Fields that take what Kubernetes or a service takes."""

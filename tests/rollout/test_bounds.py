@@ -14,7 +14,7 @@ from services.rollout.verdict import Ruling
 COUNTS = st.integers(1, 2000).flatmap(lambda of: st.tuples(st.integers(0, of), st.just(of)))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(COUNTS, st.floats(0.5, 0.999))
 def test_exact_bounds_are_those_of_the_beta_distribution(counts: tuple[int, int], confidence: float) -> None:
     count, of = counts
@@ -24,14 +24,14 @@ def test_exact_bounds_are_those_of_the_beta_distribution(counts: tuple[int, int]
     assert (found.low, found.high) == pytest.approx((low, high), abs=1e-6)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(COUNTS, st.floats(0, 1))
 def test_the_tail_is_that_of_the_binomial_distribution(counts: tuple[int, int], share: float) -> None:
     count, of = counts
     assert as_many(count, of, share) == pytest.approx(stats.binom.sf(count - 1, of, share), abs=1e-6)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(COUNTS)
 def test_bounds_for_every_look_are_wider_than_for_one_and_hold_what_was_seen(counts: tuple[int, int]) -> None:
     count, of = counts

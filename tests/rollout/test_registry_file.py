@@ -152,7 +152,7 @@ NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._/:-]{0,12}", fullmatch=True)
 VERSIONS = st.dictionaries(NAMES, st.none() | st.integers(0, 100), min_size=1, max_size=4)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     st.dictionaries(NAMES, VERSIONS, min_size=1, max_size=3),
     st.booleans() | st.none(), st.data(),

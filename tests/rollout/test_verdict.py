@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.rollout.entry import Slo
@@ -150,7 +150,6 @@ WEIGHTS = st.dictionaries(st.sampled_from(["v0", "v1", "v3"]), st.integers(0, 10
 )
 
 
-@settings(deadline=None)
 @given(st.integers(1, 100), WEIGHTS)
 def test_weights_add_up_and_share_as_before(share: int, others: dict[str, int]) -> None:
     made = weights_at(share, "v2", {**others, "v2": 0})

@@ -8,7 +8,7 @@ import tracemalloc
 from collections.abc import Callable, Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.gateway.api.oip.tensors import (
@@ -47,27 +47,23 @@ def nested(flat: Sequence[Element], shape: Shape) -> object:
     return [nested(flat[i * step : (i + 1) * step], shape[1:]) for i in range(shape[0])]
 
 
-@settings(deadline=None)
 @given(tensors())
 def test_what_is_written_as_bytes_is_read_back(tensor: Tensor) -> None:
     assert list(from_bytes(to_bytes(tensor), DATATYPES[tensor.datatype], tensor.shape)) == list(tensor.elements)
 
 
-@settings(deadline=None)
 @given(tensors(), st.booleans())
 def test_json_is_read_flat_or_nested(tensor: Tensor, flat: bool) -> None:
     data = json.dumps(list(tensor.elements) if flat else nested(tensor.elements, tensor.shape)).encode()
     assert list(from_json(data, DATATYPES[tensor.datatype], tensor.shape)) == list(tensor.elements)
 
 
-@settings(deadline=None)
 @given(tensors(), st.binary(min_size=1, max_size=9))
 def test_bytes_beyond_the_tensor_are_refused(tensor: Tensor, more: bytes) -> None:
     with pytest.raises(MalformedError):
         from_bytes(to_bytes(tensor) + more, DATATYPES[tensor.datatype], tensor.shape)
 
 
-@settings(deadline=None)
 @given(tensors().filter(lambda tensor: len(tensor.elements) > 0), st.floats(0, 1, exclude_max=True))
 def test_a_tensor_cut_short_is_refused(tensor: Tensor, where: float) -> None:
     data = to_bytes(tensor)
@@ -75,7 +71,6 @@ def test_a_tensor_cut_short_is_refused(tensor: Tensor, where: float) -> None:
         from_bytes(data[: int(len(data) * where)], DATATYPES[tensor.datatype], tensor.shape)
 
 
-@settings(deadline=None)
 @given(
     st.binary(max_size=64),
     st.sampled_from(list(DATATYPES.values())),

@@ -130,7 +130,7 @@ async def test_a_service_that_ignores_sigterm_is_killed_with_its_children() -> N
     lines: list[str] = []
     before = descendants()
     child = await Child.start([sys.executable, "-c", code], {}, lines.append)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while "up" not in lines:
             await asyncio.sleep(0.05)
     await child.stop(0.3)

@@ -45,7 +45,7 @@ def cells(pilot: "Pilot[None]", table: str) -> list[list[str]]:
 
 async def until(pilot: "Pilot[None]", table: str, said: str) -> list[str]:
     """Wait for a row of a table that says this."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             for row in cells(pilot, table):
                 if said in row:
@@ -56,7 +56,7 @@ async def until(pilot: "Pilot[None]", table: str, said: str) -> list[str]:
 async def troubled(pilot: "Pilot[None]", *, is_: bool) -> str:
     """Wait until the screen names a trouble, or none; what it says."""
     label = pilot.app.query_one("#trouble", Label)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while label.display != is_:
             await pilot.pause(0.05)
     return str(label.content)
@@ -107,14 +107,16 @@ async def test_once_prints_and_json_is_for_scripts(served: tuple[Running, Engine
     gateway, _ = served
     asked = ["top", "--url", admin(gateway), "--once", "--interval", "1"]
     running_ = asyncio.create_task(asyncio.to_thread(CliRunner().invoke, app, [*asked, "--json"]))
-    await asyncio.sleep(0.3)
-    await gateway.http.post("/v1/chat/completions", json=CHAT)
+    while not running_.done():  # also between its two looks, whenever they are
+        await gateway.http.post("/v1/chat/completions", json=CHAT)
     done = await running_
     assert done.exit_code == 0, done.output
     found = json.loads(done.output)
     assert [(model["model"], model["version"]) for model in found["models"]] == [("m", "v1")]
-    assert found["models"][0]["outcomes"] == {"ok": 1}
-    assert found["output_tokens_per_second"] == pytest.approx(3 / found["seconds"])
+    answers = found["models"][0]["outcomes"].pop("ok")
+    assert answers >= 1
+    assert found["models"][0]["outcomes"] == {}
+    assert found["output_tokens_per_second"] == pytest.approx(3 * answers / found["seconds"])
     printed = await asyncio.to_thread(CliRunner().invoke, app, asked)
     assert printed.exit_code == 0
     assert "taking requests" in printed.output

@@ -98,7 +98,7 @@ async def test_the_smoke_test_goes_through_the_gateway(fakes: Fakes, tmp_path: P
             assert (done.returncode, done.stderr) == (0, "")
             assert done.stdout.endswith("smoke: 3 models answered\n")
             sentiment.healthy = False
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while (await gateway.http.get("/v1/models/sentiment")).json()["ready"]:
                     await asyncio.sleep(0.02)
             fakes.variables |= {"SMOKE_WAIT": "0"}

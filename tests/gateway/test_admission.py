@@ -49,7 +49,7 @@ async def busy(
         assert (await first).status_code == 200
         assert await gateway.value("naru_queue_depth") == 0
         await gateway.until_outcome("ok")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while await gateway.value("naru_inflight_requests"):
                 await asyncio.sleep(0.02)
 
@@ -59,13 +59,13 @@ async def ask(gateway: Running, **headers: str) -> httpx.Response:
 
 
 async def until(holds: Any) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not holds():
             await asyncio.sleep(0.005)
 
 
 async def waiting(gateway: Running, count: float = 1, **labels: str) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while await gateway.value("naru_queue_depth", **labels) != count:
             await asyncio.sleep(0.01)
 
@@ -157,8 +157,8 @@ async def test_a_deadline_that_passes_at_the_engine_stops_it(tmp_path: Path) -> 
         await asyncio.sleep(30)
 
     async with engine(never) as upstream, running(chat_registry(upstream.url), tmp_path) as gateway:
-        assert (await ask(gateway, **{"x-naru-timeout": "0.3"})).status_code == 408
-        await asyncio.wait_for(upstream.left.wait(), 5)
+        assert (await ask(gateway, **{"x-naru-timeout": "1"})).status_code == 408
+        await asyncio.wait_for(upstream.left.wait(), 20)
         await gateway.until_outcome("deadline_exceeded")
 
 

@@ -53,7 +53,7 @@ async def test_the_second_answers_where_the_first_is_stuck(tmp_path: Path) -> No
         answer = await gateway.http.post("/v1/sentiment", json=BODY)
         assert answer.json() == ANSWER
         assert answer.headers["x-naru-endpoint"].endswith(str(second.port))
-        await asyncio.wait_for(first.left.wait(), 5)
+        await asyncio.wait_for(first.left.wait(), 20)
         assert first.received[0].body == second.received[0].body
         assert await hedges(gateway, "won") == 1
         assert await gateway.outcome("ok") == 33
@@ -78,8 +78,8 @@ async def test_both_stuck_is_one_timeout(tmp_path: Path) -> None:
         first.script = second.script = stuck
         assert (await gateway.http.post("/v1/sentiment", json=BODY)).status_code == 504
         assert (len(first.received), len(second.received)) == (1, 1)
-        await asyncio.wait_for(first.left.wait(), 5)
-        await asyncio.wait_for(second.left.wait(), 5)
+        await asyncio.wait_for(first.left.wait(), 20)
+        await asyncio.wait_for(second.left.wait(), 20)
         assert [endpoint.in_flight for endpoint in gateway.gateway.health.rounds.followed] == [0, 5]
 
 
@@ -89,8 +89,8 @@ async def test_a_client_that_leaves_stops_both(tmp_path: Path) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0.5):
                 await gateway.http.post("/v1/sentiment", json=BODY)
-        await asyncio.wait_for(first.left.wait(), 5)
-        await asyncio.wait_for(second.left.wait(), 5)
+        await asyncio.wait_for(first.left.wait(), 20)
+        await asyncio.wait_for(second.left.wait(), 20)
 
 
 async def test_hedges_are_paid_from_the_retry_budget(tmp_path: Path) -> None:

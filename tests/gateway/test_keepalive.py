@@ -22,12 +22,24 @@ async def slow(_: Received, wire: Wire) -> None:
 
 
 async def test_a_long_wait_is_filled_and_not_measured(tmp_path: Path) -> None:
-    async with engine(slow) as upstream, running(chat_registry(upstream.url), tmp_path, resilience=OFTEN) as gateway:
-        answer = await gateway.http.post("/v1/chat/completions", json=CHAT)
-        comments = answer.content.count(COMMENT)
-        assert comments >= 2
-        assert answer.content.startswith(COMMENT * comments + b"data: ")  # none once the answer has begun
-        assert answer.content.endswith(b"data: [DONE]\n\n")
+    enough = asyncio.Event()
+
+    async def waited_for(request: Received, wire: Wire) -> None:
+        await enough.wait()
+        await slow(request, wire)
+
+    async with (
+        engine(waited_for) as upstream, running(chat_registry(upstream.url), tmp_path, resilience=OFTEN) as gateway,
+    ):  # fmt: skip
+        content = b""
+        async with gateway.http.stream("POST", "/v1/chat/completions", json=CHAT) as answer:
+            async for piece in answer.aiter_raw():
+                content += piece
+                if content.count(COMMENT) >= 4:
+                    enough.set()
+        comments = content.count(COMMENT)
+        assert content.startswith(COMMENT * comments + b"data: ")  # none once the answer has begun
+        assert content.endswith(b"data: [DONE]\n\n")
         assert answer.headers["content-type"].startswith("text/event-stream")
         assert answer.headers["x-naru-model"] == "m"
         await gateway.until_outcome("ok")

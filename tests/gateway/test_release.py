@@ -66,7 +66,7 @@ async def endless(_: Received, wire: Wire) -> None:
 
 
 async def until_gone(alive: Alive, *kinds: type) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while alive(*kinds):
             await asyncio.sleep(0.05)
 

@@ -48,7 +48,7 @@ async def reload(gateway: Running, folder: Path, registry: object, outcome: str 
     """Write the registry, and wait until it was taken over or refused."""
     before = await reloads(gateway, outcome)
     write(folder / "registry.yaml", registry)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while await reloads(gateway, outcome) == before:
             await asyncio.sleep(0.01)
 
@@ -126,7 +126,7 @@ async def test_a_file_that_cannot_be_used_is_refused_with_the_reason_and_the_old
         assert await gateway.value("naru_config_last_reload_successful", file="registry") == 1
         if bad is None:
             (tmp_path / "registry.yaml").unlink()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 while not await reloads(gateway, "refused"):
                     await asyncio.sleep(0.01)
         else:
@@ -157,12 +157,12 @@ async def test_a_mounted_config_map_is_followed(tmp_path: Path) -> None:
         (mount / "..data").symlink_to("1")
         path.unlink()
         path.symlink_to(mount / "..data" / "registry.yaml")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not await reloads(gateway):
                 await asyncio.sleep(0.01)
         (mount / "..new").symlink_to("2")
         (mount / "..new").replace(mount / "..data")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while await reloads(gateway) < 2:
                 await asyncio.sleep(0.01)
         assert await answering(gateway, 3) == {"v2": 3}
@@ -204,7 +204,7 @@ async def test_sighup_reloads_both_files_at_once(tmp_path: Path) -> None:
         registry["models"]["new"] = registry["models"]["m"]
         write(tmp_path / "registry.yaml", registry)
         gateway.send_signal(signal.SIGHUP)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while await reloaded() < 2:
                 await asyncio.sleep(0.02)
         request = {"json": {**CHAT, "model": "new"}, "headers": {"authorization": "Bearer k"}}
@@ -237,7 +237,7 @@ async def test_an_endpoint_that_does_not_answer_yet_gets_nothing_until_it_does(t
         await reload(gateway, tmp_path, versions(v1=one, v2=two))
         assert await answering(gateway) == {"v1": 30}
         two.healthy = True
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not gateway.gateway.health.rounds.followed[1].healthy:
                 await asyncio.sleep(0.01)
         assert set(await answering(gateway)) == {"v1", "v2"}
@@ -250,7 +250,7 @@ async def test_an_endpoint_that_goes_ends_what_it_runs_and_is_asked_nothing_more
     ):  # fmt: skip
         assert (await ask(gateway)).status_code == 200
         streams = [asyncio.create_task(ask(gateway)) for _ in range(2)]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while old.running < 2:
                 await asyncio.sleep(0.005)
         (gone,) = gateway.gateway.health.rounds.followed
@@ -269,7 +269,7 @@ async def test_an_endpoint_that_goes_ends_what_it_runs_and_is_asked_nothing_more
         for answer in await asyncio.gather(*streams):
             uninterrupted(answer.content)
         assert gone.in_flight == 0
-        async with asyncio.timeout(5):  # an idle connection lives for `keep_alive`
+        async with asyncio.timeout(30):  # an idle connection lives for `keep_alive`
             while old.writers:
                 await asyncio.sleep(0.02)
 
@@ -281,7 +281,7 @@ async def test_a_connection_that_is_idle_at_an_endpoint_that_goes_is_closed_at_o
         (gone,) = gateway.gateway.health.rounds.followed
         assert gone.idle
         await reload(gateway, tmp_path, versions(v2=two))
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(30):
             while gone.idle or one.writers:
                 await asyncio.sleep(0.01)
 
@@ -296,7 +296,7 @@ async def test_a_stream_that_outlives_its_endpoint_moves_to_one_that_stays(tmp_p
             for endpoint in gateway.gateway.health.rounds.followed[1:]:
                 endpoint.in_flight += 10
             stream = asyncio.create_task(ask(gateway))
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 while not a.running:
                     await asyncio.sleep(0.005)
             for endpoint in gateway.gateway.health.rounds.followed[1:]:
@@ -317,14 +317,14 @@ async def test_a_call_is_charged_by_the_registry_it_came_in_with(tmp_path: Path)
         model["price"] = {"request": 1, "currency": "old"}
         async with running(registry, tmp_path, **QUICK) as gateway:
             stream = asyncio.create_task(ask(gateway))
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 while not one.running:
                     await asyncio.sleep(0.005)
             model["price"] = {"request": 10, "currency": "new"}
             await reload(gateway, tmp_path, registry)
             uninterrupted((await stream).content)
             await ask(gateway)
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while await gateway.value("naru_cost_total") < 11:
                     await asyncio.sleep(0.05)
             assert await gateway.value("naru_cost_total", currency="old") == 1
@@ -342,7 +342,7 @@ async def test_a_limit_that_is_raised_lets_in_who_waits(tmp_path: Path) -> None:
         model["admission"] = {"concurrency": 1, "queue": 10}
         async with running(registry, tmp_path, **QUICK) as gateway:
             asked = [asyncio.create_task(ask(gateway)) for _ in range(5)]
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 while await gateway.value("naru_queue_depth") < 4:
                     await asyncio.sleep(0.005)
             assert one.running == 1
@@ -400,7 +400,7 @@ async def test_a_hundred_reloads_under_load_drop_nothing_mix_nothing_and_leave_n
                 assert f"http://{answer.headers['x-naru-endpoint']}" in authorities[version]
             counted = Counter(answer.headers["x-naru-version"] for answer in answers)
             assert min(counted["a"], counted["b"]) > STREAMS
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while await gateway.value("naru_cost_total") < len(answers):
                     await asyncio.sleep(0.1)
             found = await gateway.samples()
@@ -412,7 +412,7 @@ async def test_a_hundred_reloads_under_load_drop_nothing_mix_nothing_and_leave_n
             assert {dict(labels)["endpoint"] for name, labels in found.values if name == "naru_endpoint_healthy"} == {
                 a.url.removeprefix("http://")
             }
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(30):
                 while len(asyncio.all_tasks()) > tasks or b.writers or c.writers:
                     await asyncio.sleep(0.05)
             gc.collect()

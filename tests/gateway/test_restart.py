@@ -36,7 +36,7 @@ async def back_in_use(restarted: Engine) -> tuple[float, float]:
     requests, checks = len(restarted.received), len(restarted.checks)
     await restarted.start()
     began = time.monotonic()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while len(restarted.received) == requests:
             await asyncio.sleep(0.01)
     answered = restarted.checks[checks]

@@ -240,7 +240,7 @@ async def test_a_stalled_engine_is_given_up(stage: str, outcome: str, status: in
         answer = await gateway.http.post("/v1/chat/completions", json=CHAT)
         assert answer.status_code == status
         assert outcome.encode() in answer.content
-        await asyncio.wait_for(upstream.left.wait(), 2)
+        await asyncio.wait_for(upstream.left.wait(), 20)
         await gateway.until_outcome(outcome)
 
 
@@ -291,5 +291,5 @@ async def test_a_client_that_never_reads_is_dropped(tmp_path: Path) -> None:
         running(chat_registry(upstream.url), tmp_path, http={"write_timeout": 0.5}) as gateway,
         gateway.http.stream("POST", "/v1/chat/completions", json=CHAT),
     ):
-        await asyncio.wait_for(upstream.left.wait(), 5)
+        await asyncio.wait_for(upstream.left.wait(), 20)
         await gateway.until_outcome("client_cancelled")

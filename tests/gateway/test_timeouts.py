@@ -39,4 +39,4 @@ async def test_a_models_own_limit(timeouts: dict[str, str], stream: bool, outcom
         answer = await gateway.http.post("/v1/chat/completions", json={**CHAT, "stream": stream})
         assert outcome.encode() in answer.content
         await gateway.until_outcome(outcome)
-        await asyncio.wait_for(upstream.left.wait(), 5)
+        await asyncio.wait_for(upstream.left.wait(), 20)

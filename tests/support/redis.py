@@ -36,7 +36,7 @@ class Server:
 
     async def start(self) -> None:
         self._process = self._begin()
-        async with asyncio.timeout(10), self.client() as client:
+        async with asyncio.timeout(30), self.client() as client:
             while True:
                 with contextlib.suppress(RedisError, OSError):
                     await client.ping()

@@ -62,7 +62,7 @@ async def test_a_hit_needs_no_engine_and_no_turn(tmp_path: Path) -> None:
             first = await ask(gateway)
             one.script = hangs
             busy = asyncio.create_task(gateway.http.post(CHAT, json={**ASK, "seed": 8}))
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 while len(one.received) < 2:
                     await asyncio.sleep(0.01)
             assert (await ask(gateway)).content == first.content
@@ -160,7 +160,7 @@ async def test_a_full_model_overflows_only_what_is_not_kept(tmp_path: Path) -> N
             first = await ask(gateway)
             one.script = held
             busy = asyncio.create_task(ask(gateway, {**STREAM, "seed": 8}))
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 while len(one.received) < 2:
                     await asyncio.sleep(0.01)
             assert (await ask(gateway)).content == first.content

@@ -65,7 +65,7 @@ async def test_an_answer_that_is_not_whole_is_not_kept(tmp_path: Path, script: S
 
 
 async def _well(gateway: Running) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not all(endpoint.available for endpoint in gateway.gateway.health.rounds.followed):
             await asyncio.sleep(0.02)
 
@@ -81,7 +81,7 @@ async def test_an_answer_whose_client_left_is_not_kept(tmp_path: Path) -> None:
             async for line in answer.aiter_lines():
                 assert "Hel" in line
                 break
-        await asyncio.wait_for(one.left.wait(), 5)
+        await asyncio.wait_for(one.left.wait(), 20)
         one.script = answering()
         await gateway.until_outcome("client_cancelled")
         assert await said(gateway, STREAM) == "miss"
@@ -124,7 +124,7 @@ async def test_an_answer_of_a_version_that_only_stood_in_is_not_kept(tmp_path: P
         registry["models"]["m"]["versions"]["v2"]["weight"] = 0
         async with running(registry, tmp_path) as gateway:
             one.healthy = False
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 while (answer := await ask(gateway, {**ASK, "temperature": 1})).headers["x-naru-version"] != "v2":
                     await asyncio.sleep(0.05)
             answer = await ask(gateway)

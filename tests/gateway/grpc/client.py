@@ -70,7 +70,7 @@ async def serving(
 async def fallen_ill(upstream: Engine, gateway: Running) -> None:
     """The engine's health checks fail, and the gateway knows it."""
     upstream.healthy = False
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while any(endpoint.healthy for endpoint in gateway.gateway.health.rounds.followed):
             await asyncio.sleep(0.02)
 

@@ -23,7 +23,7 @@ class Served:
     async def until_v2_is_down(self) -> None:
         """The second version of sentiment fails its health checks from now on."""
         self.v2.healthy = False
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while any(
                 endpoint.healthy for endpoint in self.gateway.gateway.health.rounds.followed if endpoint.version == "v2"
             ):

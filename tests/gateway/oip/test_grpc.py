@@ -223,7 +223,7 @@ async def test_a_cancelled_call_stops_the_service(stub: Any, served: Served) -> 
     call = stub.ModelInfer(asked("sentiment", GOOD), metadata=BEARER)
     await asyncio.sleep(0.1)
     call.cancel()
-    await asyncio.wait_for(served.v1.left.wait(), 5)
+    await asyncio.wait_for(served.v1.left.wait(), 20)
     await served.gateway.until_outcome("client_cancelled")
 
 

@@ -369,7 +369,7 @@ async def test_a_client_that_leaves_stops_the_service(served: Served) -> None:
     served.v1.script = never
     with pytest.raises(httpx.ReadTimeout):
         await served.gateway.http.post(INFER, json={"inputs": [texts("good")]}, timeout=0.3)
-    await asyncio.wait_for(served.v1.left.wait(), 5)
+    await asyncio.wait_for(served.v1.left.wait(), 20)
     await served.gateway.until_outcome("client_cancelled")
 
 

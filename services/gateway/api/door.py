@@ -10,10 +10,11 @@ from services.gateway.policy.keyring import Principal
 from services.gateway.relay.cache.key import answer_key
 from services.gateway.relay.cached import CachedRelay
 from services.gateway.relay.call import Call
+from services.gateway.relay.carrier import Carrier
 from services.gateway.relay.context import RelayContext
 from services.gateway.relay.dialects import Dialect
 from services.gateway.relay.mirror import Mirror, MirroredCachedRelay, MirroredRelay
-from services.gateway.relay.relay import Carrier, Relay
+from services.gateway.relay.relay import Relay
 from services.gateway.routing.fleet import ModelPool
 from services.gateway.routing.hints import ANYWHERE, Hints
 from services.gateway.routing.prefixes import BLOCK

@@ -52,7 +52,7 @@ class CachedRelay(Relay):
             self._call = placed
             self._dispatch = self._new_dispatch()
         elif self._result == MISS and bounds is not None:
-            self._carrier = self._recording = Recording(self._carrier, bounds.bytes // LARGEST)
+            self.carrier = self._recording = Recording(self.carrier, bounds.bytes // LARGEST)
         super().permitted()
 
     def _author(self, kept: Kept) -> Endpoint | None:
@@ -66,9 +66,9 @@ class CachedRelay(Relay):
         if self._call.stream:
             if not self._begun:
                 self._start(kept.headers)
-            self._carrier.end(kept.body)
+            self.carrier.end(kept.body)
         else:
-            self._carrier.whole(200, [*kept.headers, *self.headers()], kept.body)
+            self.carrier.whole(200, [*kept.headers, *self.headers()], kept.body)
         self._meter.whole_left()
         self._finish(OK)
 
@@ -86,6 +86,6 @@ class CachedRelay(Relay):
             return
         # A version of weight 0 stands in where no other one is well: its answers are not the model's for long.
         own = self._dispatch.pool is call.pool and endpoint.version in in_force(call)
-        if own and self._streaming == call.stream:
+        if own and (self._stream is not None) == call.stream:
             kept = Kept(endpoint.version, endpoint.authority, self._headers, body)
             self._context.cache.put(call.pool.name, bounds, key, encode(kept))

@@ -29,11 +29,10 @@ class Lane:
     )  # fmt: skip
 
     def __init__(
-        self, exchange: Exchange, write: Callable[[bytes], object], meter: Meter, gap: Callable[[float], None],
-        transcript: Transcript | None,
-    ) -> None:  # fmt: skip
-        """`write` takes whole chunks, framing included; `gap` takes the seconds between two contents."""
-        self._exchange, self._write, self._meter, self._gap = exchange, write, meter, gap
+        self, exchange: Exchange, write: Callable[[bytes], object], meter: Meter, transcript: Transcript | None
+    ) -> None:
+        """`write` takes whole chunks, framing included."""
+        self._exchange, self._write, self._meter, self._gap = exchange, write, meter, meter.gap
         self._transcript = transcript
         self._longest = 0 if transcript is None else transcript.longest
         self._prefix = self._tail = b""
@@ -106,7 +105,7 @@ class Lane:
             said += texts
         self._write(data)
         self._exchange.heard = perf_counter()
-        self._meter.content_left(self._gap, pieces)
+        self._meter.content_left(pieces)
         return True
 
 

@@ -27,6 +27,8 @@ class Meter:
     last: float = 0.0
     """When content left for the last time; of no meaning before any has."""
     _first_seen: float | None = None
+    gap: Callable[[float], None]
+    """Takes the seconds between two contents of a stream."""
 
     def __init__(self, call: Call) -> None:
         self.call = call
@@ -54,17 +56,16 @@ class Meter:
         if self._first_byte is None:
             self._first_byte = perf_counter()
 
-    def content_left(self, gap: Callable[[float], None], events: int) -> None:
-        """So many events with content were handed to the client's connection at once; `gap` takes the seconds between
-        two of them."""
+    def content_left(self, events: int) -> None:
+        """So many events with content were handed to the client's connection at once."""
         now = perf_counter()
         self.pieces += events
         if self._first is None:
             self._first = now
         else:
-            gap(now - self.last)
+            self.gap(now - self.last)
         while events > 1:
-            gap(0.0)
+            self.gap(0.0)
             events -= 1
         self.last = now
 

@@ -6,22 +6,22 @@ and `leave`; towards the endpoints it is a dispatch's `Requester`.
 
 from collections.abc import Callable
 from time import perf_counter
-from typing import Protocol
 
-from services.common.errors import ClientGone, NaruError, NoHealthyEndpoint, UpstreamError, UpstreamTruncated
+from services.common.errors import ClientGone, NaruError, NoHealthyEndpoint, UpstreamError
 from services.gateway.metrics import OK, VersionMetrics
 from services.gateway.relay.admission import UNLIMITED, Place
 from services.gateway.relay.bodies import asks_once, for_model
 from services.gateway.relay.books import Ended
 from services.gateway.relay.call import Call
+from services.gateway.relay.carrier import Carrier
 from services.gateway.relay.context import RelayContext
-from services.gateway.relay.dialects import NOTHING, Reading, explains
+from services.gateway.relay.dialects import explains
 from services.gateway.relay.keepalive import COMMENT
-from services.gateway.relay.lane import Lane
 from services.gateway.relay.meter import Meter
 from services.gateway.relay.mover import Mover, can_move
 from services.gateway.relay.refusal import late_refusal, upstream_error
-from services.gateway.relay.sse import EventSplitter, EventTooLargeError, payload
+from services.gateway.relay.sse import EventSplitter
+from services.gateway.relay.stream import Stream
 from services.gateway.routing.dispatch import Dispatch
 from services.gateway.upstream.endpoint import Endpoint
 from services.gateway.upstream.exchange import Headers
@@ -35,64 +35,27 @@ PASSED_ON = frozenset({b"content-type", b"retry-after", b"content-encoding"})
 """Headers of an endpoint's answer that the client gets; the rest concerns this hop or is the gateway's to say."""
 
 
-class Carrier(Protocol):
-    """The client's side of a call. It calls `Relay.resume` whenever all that it was given has been taken."""
-
-    @property
-    def chunks(self) -> Callable[[bytes], object] | None:
-        """Takes what follows in HTTP/1.1's chunked coding, size lines included; None where the client's side is not
-        written so."""
-
-    @property
-    def flushed(self) -> bool:
-        """Whether the client's connection has taken everything so far."""
-
-    def start(self, status: int, headers: Headers) -> None:
-        """The head of an answer that comes in pieces."""
-
-    def write(self, data: bytes) -> None: ...
-
-    def end(self, data: bytes = b"") -> None:
-        """The last data, which came together with the end, and that."""
-
-    def whole(self, status: int, headers: Headers, body: bytes) -> None:
-        """A complete answer."""
-
-    def error(self, error: NaruError, headers: Headers) -> None:
-        """Nothing was sent yet: answer with an error in the edge's own form."""
-
-    def break_off(self, error: NaruError, event: bytes) -> None:
-        """The answer that had begun can't be completed; `event` says so in the stream's own form."""
-
-
 class Relay:
     """`closed` is called once, when the call is over."""
 
     # On the class: most calls never change most of these, and what is not set costs nothing.
     _mover: Mover | None = None
     _status = 0
-    _streaming = False
-    """The endpoint answers with events."""
     _begun = False
     """The head of a stream went to the client."""
     committed = False
     """Some event went to the client."""
-    _speaking = False
-    """Some content of the endpoint's did."""
     _size = 0
-    _last = b""
-    """The events with which the end came."""
     _ending: tuple[str, int, bool] | None = None
     _place: Place = UNLIMITED
     over = False
     _headers: Headers
     _parts: list[bytes]
-    _splitter: EventSplitter
-    _lane: Lane | None = None
-    _content_gap: Callable[[float], None]
+    _stream: Stream | None = None
+    """Where the endpoint answers with events."""
 
     def __init__(self, call: Call, carrier: Carrier, context: RelayContext, closed: Callable[["Relay"], None]) -> None:
-        self._call, self._carrier, self._context, self._closed = call, carrier, context, closed
+        self._call, self.carrier, self._context, self._closed = call, carrier, context, closed
         self._meter = Meter(call)
         self._dispatch = self._new_dispatch()
         self._inflight = context.metrics.inflight.labels(call.pool.name)
@@ -146,7 +109,7 @@ class Relay:
         if self.over:
             return
         self._dispatch.cancel()
-        if self._meter.done and not self._meter.failed and self._carrier.flushed:
+        if self._meter.done and not self._meter.failed and self.carrier.flushed:
             self._close(OK, self._status)
         else:
             self._close(ClientGone.reason, ClientGone.http_status)
@@ -163,8 +126,8 @@ class Relay:
         """The client has waited long: it gets a sign of life, and with it the head of a stream."""
         if not self._begun:
             self._start([EVENT_STREAM])
-        if self._carrier.flushed:
-            self._carrier.write(COMMENT)
+        if self.carrier.flushed:
+            self.carrier.write(COMMENT)
 
     # Requester: from the dispatch
 
@@ -178,33 +141,26 @@ class Relay:
     def restart(self, reason: str) -> None:
         self._call.trace.failed(reason)
         self._meter.restart()
-        self._status, self._streaming = 0, False
+        self._status, self._stream = 0, None
 
     def missing(self) -> UpstreamError | None:
         if not self._call.stream or self._status >= 400:
             return None
-        if not self._streaming:
+        if self._stream is None:
             kind = dict(self._headers).get(b"content-type", b"")
             odd = not kind.startswith(b"application/json")
             return UpstreamError(f"model {self._dispatch.pool.name!r} answered without a stream") if odd else None
-        rest = self._splitter.rest
-        if rest:
-            self._meter.read(self._call.dialect.read_event(payload(rest)))
-        # A whole stream says that it is whole; one that just stops was cut off.
-        if self._meter.done or self._meter.failed:
-            return None
-        return UpstreamTruncated("the engine's stream ended before it was complete")
+        return self._stream.missing()
 
     def on_head(self, status: int, headers: Headers) -> Callable[[bytes], None]:
         self._status = status
         self._headers = [header for header in headers if header[0] in PASSED_ON]
-        kind = dict(self._headers).get(b"content-type", b"")
-        self._streaming = status < 400 and kind.startswith(b"text/event-stream")
-        if not self._carrier.flushed:
+        if not self.carrier.flushed:
             self.pause()
-        if self._streaming:
-            self._expect_events()
-            return self._pass_events
+        if status < 400 and dict(self._headers).get(b"content-type", b"").startswith(b"text/event-stream"):
+            stream = self._stream = self._new_stream()
+            return stream.take
+        self._stream = None
         self._parts, self._size = [], 0
         return self._gather
 
@@ -226,8 +182,8 @@ class Relay:
             self._answer_whole(body)
 
     def on_end(self) -> None:
-        if self._streaming:
-            self._end_stream()
+        if self._stream is not None:
+            self._end_stream(self._stream.rest)
         else:
             self._answer_whole(b"".join(self._parts))
 
@@ -268,106 +224,30 @@ class Relay:
 
     # a streamed answer
 
-    def _expect_events(self) -> None:
-        self._splitter = EventSplitter(self._context.max_event)
-        self._content_gap, self._speaking, self._lane = self._instruments().content_gap, False, None
+    def _new_stream(self) -> Stream:
+        exchange = self._dispatch.exchange
+        assert exchange is not None
         if not self.committed:
             movable = can_move(self._call, self._dispatch, self._context)
             self._mover = Mover(self._call, self._dispatch, self._context, self._body()) if movable else None
+        self._meter.gap = self._instruments().content_gap
+        return Stream(self, self._meter, exchange, EventSplitter(self._context.max_event), self._mover)
 
     def _start(self, headers: Headers) -> None:
         self._begun = True
-        self._carrier.start(200, [*headers, *self.headers(), *UNBUFFERED])
+        self.carrier.start(200, [*headers, *self.headers(), *UNBUFFERED])
 
-    def _commit(self) -> None:
+    def commit(self) -> None:
         self.committed = True
         self._context.keep_alive.leave(self)
         if not self._begun:
             self._start(self._headers)
         self._meter.bytes_left()
 
-    def _pass_events(self, data: bytes) -> None:
-        line = self._splitter.alone(data)
-        if line is None or (self._mover is not None and self._mover.moved):
-            self._pass_pieces(data)
-            return
-        reading = self._read(line)  # most pieces: one event, which goes on as it came
-        if not (reading.usage_only and self._call.hide_usage):
-            self._pass_on(data, reading.content)
-        if reading.plain:  # most events: some more text
-            self._shorten(line, reading)
-
-    def _shorten(self, line: bytes, reading: Reading) -> None:
-        """Some more text, with which the piece ended: what follows is most likely alike, and may take the short way."""
-        exchange, write, mover = self._dispatch.exchange, self._carrier.chunks, self._mover
-        if exchange is None or write is None or not reading.text or self._call.trace.said is not None:
-            return
-        if self._lane is None:
-            transcript = None if mover is None else mover.transcript
-            lane = Lane(exchange, write, self._meter, self._content_gap, transcript)
-            if not lane.learn(self._call.dialect, line, reading.text):
-                return
-            self._lane = lane
-        exchange.lane = self._lane.ready()
-
-    def _pass_pieces(self, data: bytes) -> None:
-        if self._dispatch.exchange is not None:
-            self._dispatch.exchange.lane = None
-        try:
-            events = self._splitter.feed(data)
-        except EventTooLargeError:
-            self.abort(UpstreamError("the engine sent an event larger than allowed"))
-            return
-        content, kept = 0, []
-        line, reading = b"", NOTHING
-        for came in events:
-            event = came if self._mover is None else self._mover.event(came)
-            if event is None:
-                continue
-            line = payload(event)
-            reading = self._read(line)
-            content += reading.content
-            if not (reading.usage_only and self._call.hide_usage):
-                kept.append(event)
-        if kept:
-            self._pass_on(b"".join(kept), content)
-        if reading.plain and not self._splitter.rest and not (self._mover is not None and self._mover.moved):
-            self._shorten(line, reading)
-
-    def _read(self, data: bytes) -> Reading:
-        """What an event's data means, with the books kept."""
-        reading = self._call.dialect.read_event(data)
-        if not (reading.plain and self._speaking):
-            self._meter.read(reading)
-        if self._mover is not None:
-            self._mover.transcript.add(data, reading)
-        if reading.text and self._call.trace.said is not None:
-            self._call.trace.said.append(reading.text)
-        return reading
-
-    def _pass_on(self, data: bytes, content: int) -> None:
-        """Events for the client, so many of them content."""
+    def _end_stream(self, rest: bytes) -> None:
         if not self.committed:
-            self._commit()
-        if self._meter.done and self._dispatch.complete:
-            self._last = data  # one write takes them and the end
-        else:
-            self._carrier.write(data)
-        if content:
-            self._meter.content_left(self._content_gap, content)
-            if not self._speaking:
-                self._speak()
-
-    def _speak(self) -> None:
-        """The first content of an endpoint's."""
-        self._speaking = True
-        if self._dispatch.exchange is not None:
-            self._dispatch.exchange.content_began()
-
-    def _end_stream(self) -> None:
-        if not self.committed:
-            self._commit()
-        self._carrier.end(self._last + self._splitter.rest)
+            self.commit()
+        self.carrier.end(rest)
         self._finish(UpstreamError.reason if self._meter.failed else OK)
 
     def _is_whole(self) -> bool:
@@ -377,7 +257,7 @@ class Relay:
         return meter.finished and not meter.failed and told and bool(call.dialect.end_event) and asks_once(call.body)
 
     def _end_for_engine(self) -> None:
-        self._carrier.end(self._call.dialect.end_event)
+        self.carrier.end(self._call.dialect.end_event)
         self._finish(OK)
 
     # a whole answer
@@ -398,7 +278,7 @@ class Relay:
         headers = [*self._headers, *self.headers()]
         if self._status == 429 and not any(name == b"retry-after" for name, _ in headers):
             headers.append((b"retry-after", b"1"))
-        self._carrier.whole(self._status, headers, body)
+        self.carrier.whole(self._status, headers, body)
         if self._status >= 400:
             self._finish(ENGINE_REFUSED, client_fault=self._status != 429)
             return
@@ -412,7 +292,7 @@ class Relay:
 
     def _finish(self, outcome: str, *, client_fault: bool = False) -> None:
         """The engine's part is done. A client that leaves before it took the rest did not get its answer."""
-        if self._carrier.flushed:
+        if self.carrier.flushed:
             self._close(outcome, self._status, client_fault=client_fault)
         else:
             self._ending = (outcome, self._status, client_fault)
@@ -425,9 +305,9 @@ class Relay:
         if self._ending is not None:
             pass  # all of the answer is on its way already
         elif self._begun:
-            self._carrier.break_off(error, self._call.dialect.error_event(self._context.describe(error)))
+            self.carrier.break_off(error, self._call.dialect.error_event(self._context.describe(error)))
         else:
-            self._carrier.error(error, self.headers())
+            self.carrier.error(error, self.headers())
         fault = outcome == ENGINE_REFUSED and not error.retryable
         self._close(outcome or error.reason, error.http_status, error.message, client_fault=fault)
 
@@ -446,7 +326,8 @@ class Relay:
             perf_counter(),
         ))  # fmt: skip
         self._closed(self)
-        del self._carrier  # it knows this object: a cycle
+        self._stream = None
+        del self.carrier  # both know this object: cycles
 
     def headers(self) -> Headers:
         """Which model, version and endpoint answered, and what is left of the caller's limits."""

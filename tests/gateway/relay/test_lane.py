@@ -34,13 +34,15 @@ class Books:
     pieces: int = 0
     written: list[bytes] = field(default_factory=list)
 
-    def content_left(self, gap: object, events: int) -> None:
+    def gap(self, seconds: float) -> None: ...
+
+    def content_left(self, events: int) -> None:
         self.pieces += events
 
 
 def learned(text: str = "ferry", longest: int = 10_000) -> tuple[Lane, Books, Transcript]:
     books, transcript = Books(), Transcript(longest)
-    lane = Lane(books, books.written.append, books, lambda _: None, transcript)  # type: ignore[arg-type]
+    lane = Lane(books, books.written.append, books, transcript)  # type: ignore[arg-type]
     assert lane.learn(OpenAIStream(), msgspec.json.encode(delta(content=text)), text)
     lane.ready()
     return lane, books, transcript
@@ -116,13 +118,13 @@ def test_more_text_than_is_remembered_takes_the_long_way_where_it_is_forgotten()
 )
 def test_an_event_whose_text_can_not_be_told_apart_is_no_pattern(payload: dict[str, object], text: str) -> None:
     books = Books()
-    lane = Lane(books, books.written.append, books, lambda _: None, None)  # type: ignore[arg-type]
+    lane = Lane(books, books.written.append, books, None)  # type: ignore[arg-type]
     line = msgspec.json.encode({"id": payload.pop("id"), **payload})
     assert not lane.learn(OpenAIStream(), line, text)
 
 
 def test_an_event_of_several_lines_is_no_pattern() -> None:
-    lane = Lane(Books(), [].append, Books(), lambda _: None, None)  # type: ignore[arg-type]
+    lane = Lane(Books(), [].append, Books(), None)  # type: ignore[arg-type]
     assert not lane.learn(OpenAIStream(), msgspec.json.encode(delta(content="a")).replace(b",", b",\n"), "a")
 
 

@@ -16,8 +16,9 @@ from services.gateway.policy.deadline import pass_over
 from services.gateway.policy.gate import Gate
 from services.gateway.policy.keyring import Principal
 from services.gateway.relay.call import Call
+from services.gateway.relay.carrier import Carrier
 from services.gateway.relay.gather import Gathered, Whole, refusal
-from services.gateway.relay.relay import Carrier, Relay
+from services.gateway.relay.relay import Relay
 from services.gateway.routing.fleet import ModelPool
 from services.gateway.upstream.exchange import Headers
 

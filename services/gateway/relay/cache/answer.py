@@ -5,8 +5,8 @@ import re
 import msgspec
 
 from services.common.errors import NaruError
+from services.gateway.relay.carrier import Carrier
 from services.gateway.relay.keepalive import COMMENT
-from services.gateway.relay.relay import Carrier
 from services.gateway.upstream.exchange import Headers
 
 LARGEST = 16

@@ -132,6 +132,10 @@ class UpstreamTruncated(UpstreamError):
     reason = "truncated"
 
 
+class ConnectTimeout(UpstreamError):
+    """The request was not sent: unlike after an `UpstreamTimeout`, it may go elsewhere."""
+
+
 class UpstreamTimeout(UpstreamError):
     http_status, grpc_code, kind, reason = 504, "DEADLINE_EXCEEDED", "timeout_error", "timeout_total"
 

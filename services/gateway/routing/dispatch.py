@@ -12,7 +12,7 @@ from dataclasses import replace
 from time import monotonic
 from typing import Protocol
 
-from services.common.errors import NaruError, NoHealthyEndpoint, UpstreamError, UpstreamTimeout
+from services.common.errors import ConnectTimeout, NaruError, NoHealthyEndpoint, UpstreamError, UpstreamTimeout
 from services.gateway.routing.attempt import Attempt
 from services.gateway.routing.fleet import ModelPool
 from services.gateway.routing.hints import Hints
@@ -224,7 +224,7 @@ class Dispatch:
         self._attempt = None
 
     def on_fail(self, attempt: Attempt, error: UpstreamError) -> None:
-        if attempt.exchange.refused:
+        if attempt.exchange.refused and not _is_there(attempt, error):
             attempt.endpoint.healthy = False  # the next health check may find it back
         self._judge(attempt, well=False)
         if self._other_runs(attempt):
@@ -337,6 +337,11 @@ def no_endpoint(model: str, version: str | None = None) -> NoHealthyEndpoint:
     return NoHealthyEndpoint(
         f"{where} has no healthy endpoint at the moment; try again shortly", retry_after=RETRY_AFTER
     )
+
+
+def _is_there(attempt: Attempt, error: UpstreamError) -> bool:
+    """Whether an endpoint that took no connection in time has been answering others meanwhile."""
+    return isinstance(error, ConnectTimeout) and attempt.endpoint.spoke_since(attempt.exchange.started)
 
 
 def _no_other(error: UpstreamError) -> NoHealthyEndpoint:

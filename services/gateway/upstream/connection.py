@@ -6,6 +6,7 @@ sink; see docs/decisions for why this is not a general HTTP client.
 
 import asyncio
 from collections.abc import Callable
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, cast
 
 import httptools
@@ -36,6 +37,7 @@ class Connection(asyncio.Protocol):
         self._idle_since = 0.0
         self._pace = keep_alive
         self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
         self._reset()
 
     def _reset(self) -> None:
@@ -54,6 +56,7 @@ class Connection(asyncio.Protocol):
             # Not before: a connection that is given up as it opens is never told that it is lost.
             self._parser = httptools.HttpResponseParser(self)  # a cycle, from here to `connection_lost`
             self._watch(min(self._pace, exchange.limits.pace))
+            self.endpoint.connections.add(self)
         self.uses += 1
         self.exchange = exchange
         if exchange.limits.pace < self._pace:
@@ -71,22 +74,32 @@ class Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         self._pace = pace
+        self._due = perf_counter() + pace
         self._timer = self._loop.call_later(pace, self._look)
 
     def _look(self) -> None:
         if self.exchange is None and self.transport.is_closing():
             return
+        now = perf_counter()
+        late = max(0.0, now - self._due)
         self._watch(self._pace)
         if self.exchange is not None:
-            self.exchange.check()
-        elif self._loop.time() >= self._idle_since + self._keep_alive:
+            self.exchange.check(now, late)
+        elif now >= self._idle_since + self._keep_alive:
             self.transport.close()
+
+    def heard_since(self, moment: float) -> bool:
+        """Whether some of an answer has come on it since (`time.perf_counter()`)."""
+        exchange = self.exchange
+        if exchange is not None and exchange.touched and exchange.heard >= moment:
+            return True
+        return self.uses > (exchange is not None) and self._idle_since >= moment
 
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
-        self._idle_since = self._loop.time()
+        self._idle_since = perf_counter()
 
     def data_received(self, data: bytes) -> None:
         exchange = self.exchange
@@ -139,6 +152,7 @@ class Connection(asyncio.Protocol):
         self._parser = None
         if self._timer is not None:
             self._timer.cancel()
+        self.endpoint.connections.discard(self)
         if self in self.endpoint.idle:
             self.endpoint.idle.remove(self)
         exchange, self.exchange = self.exchange, None
@@ -188,7 +202,7 @@ class Connection(asyncio.Protocol):
         """The answer is complete: the connection takes the next one, or is closed."""
         self.exchange = self._lane = None
         if self._reusable and not self._surplus and not exchange.paused:
-            self._idle_since = self._loop.time()
+            self._idle_since = perf_counter()
             self.endpoint.idle.append(self)
         else:
             self.transport.close()

@@ -28,6 +28,8 @@ class Endpoint:
     """What its engine said of itself; None where it says nothing, or has not for too long."""
     idle: "list[Connection]" = field(default_factory=list)
     """Kept-alive connections, the one used last at the end."""
+    connections: "set[Connection]" = field(default_factory=set)
+    """All that are open and have been used."""
     host: str = field(init=False)
     port: int = field(init=False)
     authority: str = field(init=False)
@@ -49,6 +51,10 @@ class Endpoint:
     def available(self) -> bool:
         """Whether a request may go there: its health check passes, and its answers have not ejected it."""
         return self.healthy and not self.retired and (self.circuit.closed or self.circuit.admits())
+
+    def spoke_since(self, moment: float) -> bool:
+        """Whether some of an answer has come from it since (`time.perf_counter()`)."""
+        return any(connection.heard_since(moment) for connection in self.connections)
 
     def retire(self) -> None:
         """Take no new request, and close what is open and idle; a connection in use closes soon after its last."""

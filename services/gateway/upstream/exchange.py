@@ -14,10 +14,11 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Protocol
 
-from services.common.errors import FirstTokenTimeout, IdleTimeout, UpstreamError, UpstreamTimeout
+from services.common.errors import ConnectTimeout, FirstTokenTimeout, IdleTimeout, UpstreamError, UpstreamTimeout
 from services.gateway.upstream.connection import Connection
 from services.gateway.upstream.endpoint import Endpoint
 from services.gateway.upstream.limits import Limits
+from services.gateway.upstream.patience import Patience
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -54,11 +55,12 @@ class Exchange:
         self._connection: Connection | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._began = False
-        self._started = self.heard = 0.0
+        self.started = self.heard = 0.0
+        """`time.perf_counter()`, as it would be had the loop never been late."""
 
     def start(self) -> None:
         self.endpoint.in_flight += 1
-        self._started = self.heard = perf_counter()
+        self.started = self.heard = perf_counter()
         if self.endpoint.idle:
             self._connection = self.endpoint.idle.pop()
             self._connection.carry(self)
@@ -69,24 +71,30 @@ class Exchange:
         self._connecting = asyncio.get_running_loop().create_task(self._open())
 
     async def _open(self) -> None:
-        endpoint = self.endpoint
+        endpoint, loop = self.endpoint, asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(self.limits.connect):
-                _, connection = await asyncio.get_running_loop().create_connection(
-                    lambda: Connection(endpoint, self.limits.keep_alive), endpoint.host, endpoint.port
-                )
+            async with asyncio.timeout(None) as limit:
+                patience = Patience(self.limits.connect, lambda: limit.reschedule(loop.time()))
+                try:
+                    _, connection = await loop.create_connection(
+                        lambda: Connection(endpoint, self.limits.keep_alive), endpoint.host, endpoint.port
+                    )
+                finally:
+                    patience.end()
         except TimeoutError:
-            self._refuse(f"took longer than {self.limits.connect:g} s to accept a connection")
+            what = f"{self._where} took longer than {self.limits.connect:g} s to accept a connection"
+            self._refuse(ConnectTimeout(what))
         except OSError as error:
-            self._refuse(f"refused the connection ({error.strerror or type(error).__name__})")
+            what = f"{self._where} refused the connection ({error.strerror or type(error).__name__})"
+            self._refuse(UpstreamError(what))
         else:
             self._connecting, self._connection = None, connection
             connection.carry(self)
 
-    def _refuse(self, what: str) -> None:
+    def _refuse(self, error: UpstreamError) -> None:
         self._connecting = None
         self.refused = True
-        self.on_fail(UpstreamError(f"endpoint {self.endpoint.authority} {what}"))
+        self.on_fail(error)
 
     # from the connection
 
@@ -171,11 +179,14 @@ class Exchange:
 
     # deadlines
 
-    def check(self) -> None:
-        """Ends the exchange where it is too late; its connection asks now and then."""
-        limits, now = self.limits, perf_counter()
-        silent = self.heard + limits.idle if self._began else self._started + limits.first_byte
-        if now >= self._started + limits.total:
+    def check(self, now: float, late: float) -> None:
+        """Ends the exchange where it is too late; its connection asks now and then. Seconds by which it was itself too
+        late to ask are not the endpoint's."""
+        limits = self.limits
+        self.started += min(late, now - self.started)
+        self.heard += min(late, now - self.heard)
+        silent = self.heard + limits.idle if self._began else self.started + limits.first_byte
+        if now >= self.started + limits.total:
             self._give_up(UpstreamTimeout(f"{self._where} did not complete its answer within {limits.total:g} s"))
         elif now < silent or self.paused:
             return

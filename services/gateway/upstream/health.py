@@ -3,8 +3,9 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from time import perf_counter
 
-from services.common.errors import UpstreamError, UpstreamTimeout
+from services.common.errors import ConnectTimeout, UpstreamError, UpstreamTimeout
 from services.common.logs import log
 from services.gateway.upstream.endpoint import Endpoint
 from services.gateway.upstream.fetch import fetch, within
@@ -92,6 +93,7 @@ class _Watch:
     async def _check(self) -> None:
         this = asyncio.current_task()
         assert this is not None
+        began = perf_counter()
         fault = await _fault(self._endpoint, self._limits)
         place = self._running.index(this)
         overtaken, self._running = self._running[:place], self._running[place + 1 :]
@@ -99,6 +101,8 @@ class _Watch:
             overtaken, self._running = overtaken + self._running, []
         for older in overtaken:
             older.cancel()
+        if isinstance(fault, UpstreamTimeout | ConnectTimeout) and self._endpoint.spoke_since(began):
+            return  # what answers requests is there, however busy it is
         self._slow = self._slow + 1 if isinstance(fault, UpstreamTimeout) else 0
         if self._slow in (0, SLOW_CHECKS):
             self._turn(self._endpoint, fault)

@@ -5,7 +5,8 @@ import time
 
 from prometheus_client import CollectorRegistry
 
-from services.gateway.metrics import LAG_INTERVAL, Answer, Metrics, VersionMetrics
+from services.gateway.answers import Answer, VersionMetrics
+from services.gateway.metrics import LAG_INTERVAL, Metrics
 from services.gateway.registry import Registry, Slo
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from services.common.errors import NaruError
+from services.gateway.answers import Answer
 from services.gateway.instruments import Counts
-from services.gateway.metrics import OK, Answer
+from services.gateway.metrics import OK
 from services.gateway.policy.keyring import Principal
 from services.gateway.policy.usage.ledger import Ledger
 from services.gateway.policy.usage.spent import BYTES_PER_TOKEN, MOST_GUESSED, spent

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from services.common.errors import NaruError
-from services.gateway.metrics import Answer
+from services.gateway.answers import Answer
 from services.gateway.relay.dialects import Usage
 from services.gateway.routing.fleet import ModelPool
 from services.gateway.upstream.request import Header

@@ -8,7 +8,8 @@ import asyncio
 
 import msgspec
 
-from services.gateway.metrics import OK, Answer, Metrics
+from services.gateway.answers import Answer
+from services.gateway.metrics import OK, Metrics
 from services.gateway.relay.meter import Meter
 from services.gateway.request_log import Entry, RequestLog
 from services.gateway.routing.fleet import ModelPool

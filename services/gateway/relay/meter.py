@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from time import perf_counter
 
-from services.gateway.metrics import OK, Answer
+from services.gateway.answers import Answer
+from services.gateway.metrics import OK
 from services.gateway.relay.call import Call
 from services.gateway.relay.dialects import NO_USAGE, Reading
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from time import perf_counter
 
 from services.common.errors import ClientGone, NaruError, NoHealthyEndpoint, UpstreamError
-from services.gateway.metrics import OK, VersionMetrics
+from services.gateway.answers import VersionMetrics
+from services.gateway.metrics import OK
 from services.gateway.relay.admission import UNLIMITED, Place
 from services.gateway.relay.bodies import asks_once, for_model
 from services.gateway.relay.books import Ended

@@ -5,7 +5,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cache
 from weakref import WeakSet
 
-from services.gateway.metrics import Metrics, VersionMetrics
+from services.gateway.answers import VersionMetrics
+from services.gateway.metrics import Metrics
 from services.gateway.registry import Model, Registry, Version
 from services.gateway.routing.fleet import LANGUAGE, Fleet, ModelPool
 from services.gateway.routing.pick import Picker

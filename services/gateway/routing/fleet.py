@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from services.common.errors import UnknownVersion
-from services.gateway.metrics import VersionMetrics
+from services.gateway.answers import VersionMetrics
 from services.gateway.registry import Model, Registry, Role, Task
 from services.gateway.routing.hints import Hints
 from services.gateway.routing.pick import Picker

@@ -145,6 +145,7 @@ class DirectProtocol(BoundedProtocol):
             return
         self._surface = surface
         self._call = DirectCall(self, surface, read_heading(self.headers), keep=parser.should_keep_alive())
+        self.headers = []  # not kept as long as the connection
         if self._call.wants_answer:
             self._call.answer_head()
 

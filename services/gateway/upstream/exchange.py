@@ -100,6 +100,7 @@ class Exchange:
 
     def on_head(self, status: int, headers: Headers) -> None:
         self.heard = perf_counter()
+        self.request = b""  # not sent again
         if self._sink is not None:
             self._sink.on_head(status, headers)
 

@@ -36,6 +36,7 @@ from services.gateway.api.errors import Failures, describe
 from services.gateway.api.grpc.edge import GrpcEdge, GrpcError, NoGrpc
 from services.gateway.api.http_edge import HttpEdge
 from services.gateway.api.http_protocol import bounded_protocol, server_options
+from services.gateway.balloon import Balloon
 from services.gateway.memory import Memory
 from services.gateway.metrics import Metrics
 from services.gateway.policy.accounts import Accounts, accounts
@@ -191,7 +192,7 @@ def build(settings: GatewaySection, keys: KeySource, seed: int | None = None) ->
         mirror=mirror,
         drain=drain,
         metrics=metrics,
-        memory=Memory(lambda: drain.running),
+        memory=Memory(lambda: drain.running, Balloon()),
         retiring=retiring,
         books=context.books,
         cache=context.cache,

@@ -12,7 +12,6 @@ from time import perf_counter
 from services.gateway.relay.dialects import Dialect
 from services.gateway.relay.meter import Meter
 from services.gateway.relay.migration import SEAM, Transcript
-from services.gateway.upstream.exchange import Exchange
 
 _TEXT = re.compile(rb'[^"\\\x00-\x1f]+').fullmatch
 """The inside of a JSON string without escapes (RFC 8259, 7), which holds no line end either."""
@@ -25,14 +24,15 @@ class Lane:
     """`take` is for what an endpoint's connection brings, as long as it is alike."""
 
     __slots__ = (
-        "_exchange", "_frame", "_gap", "_longest", "_meter", "_prefix", "_said", "_tail", "_transcript", "_write",
+        "_frame", "_gap", "_longest", "_meter", "_pieces", "_prefix", "_said", "_tail", "_transcript", "_write", "last",
     )  # fmt: skip
 
-    def __init__(
-        self, exchange: Exchange, write: Callable[[bytes], object], meter: Meter, transcript: Transcript | None
-    ) -> None:
+    def __init__(self, write: Callable[[bytes], object], meter: Meter, transcript: Transcript | None) -> None:
         """`write` takes whole chunks, framing included."""
-        self._exchange, self._write, self._meter, self._gap = exchange, write, meter, meter.gap
+        self._write, self._meter, self._gap = write, meter, meter.gap
+        self._pieces = 0
+        self.last = 0.0
+        """When something was taken for the last time."""
         self._transcript = transcript
         self._longest = 0 if transcript is None else transcript.longest
         self._prefix = self._tail = b""
@@ -51,11 +51,19 @@ class Lane:
         self._frame = len(self._prefix) + len(self._tail)
         return True
 
-    def ready(self) -> Callable[[bytes], bool]:
-        """`take`, for what comes next. A transcript that is no longer plain is of no use, and not kept up."""
+    def ready(self) -> "Lane":
+        """For what comes next. A transcript that is no longer plain is of no use, and not kept up."""
         transcript = self._transcript
         self._said = transcript.said if transcript is not None and transcript.plain else None
-        return self.take
+        self.last = self._meter.last
+        return self
+
+    def settle(self) -> None:
+        """Enter into the meter what was taken: it is not touched for each token, which costs less than to reach it."""
+        if self._pieces:
+            self._meter.pieces += self._pieces
+            self._meter.last = self.last
+            self._pieces = 0
 
     def take(self, data: bytes) -> bool:
         """Whether it took the data, which begins where a chunk does: whole chunks of some further text each."""
@@ -75,11 +83,10 @@ class Lane:
             said += SEAM
             said += text
         self._write(data)
-        meter, now = self._meter, perf_counter()
-        self._exchange.heard = now
-        self._gap(now - meter.last)
-        meter.last = now
-        meter.pieces += 1
+        now = perf_counter()
+        self._gap(now - self.last)
+        self.last = now
+        self._pieces += 1
         return True
 
     def _take_several(self, data: bytes) -> bool:
@@ -104,8 +111,9 @@ class Lane:
                 return False
             said += texts
         self._write(data)
-        self._exchange.heard = perf_counter()
+        self.settle()
         self._meter.content_left(pieces)
+        self.last = self._meter.last
         return True
 
 

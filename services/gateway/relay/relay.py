@@ -314,6 +314,8 @@ class Relay:
 
     def _close(self, outcome: str, status: int, reason: str | None = None, *, client_fault: bool = False) -> None:
         self.over = True
+        if self._stream is not None:
+            self._stream.settle()
         if self._call.stream:
             self._context.keep_alive.leave(self)
         self._place.leave()

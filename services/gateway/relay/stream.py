@@ -59,7 +59,13 @@ class Stream:
             return None
         return UpstreamTruncated("the engine's stream ended before it was complete")
 
+    def settle(self) -> None:
+        """The meter is to be right."""
+        if self._lane is not None:
+            self._lane.settle()
+
     def take(self, data: bytes) -> None:
+        self.settle()
         line = self._splitter.alone(data)
         if line is None or (self._mover is not None and self._mover.moved):
             self._take_pieces(data)
@@ -125,7 +131,7 @@ class Stream:
             return
         if self._lane is None:
             transcript = None if self._mover is None else self._mover.transcript
-            lane = Lane(self._exchange, write, self._meter, transcript)
+            lane = Lane(write, self._meter, transcript)
             if not lane.learn(self._call.dialect, line, reading.text):
                 return
             self._lane = lane

@@ -91,7 +91,7 @@ class Connection(asyncio.Protocol):
     def heard_since(self, moment: float) -> bool:
         """Whether some of an answer has come on it since (`time.perf_counter()`)."""
         exchange = self.exchange
-        if exchange is not None and exchange.touched and exchange.heard >= moment:
+        if exchange is not None and exchange.touched and exchange.last_heard() >= moment:
             return True
         return self.uses > (exchange is not None) and self._idle_since >= moment
 
@@ -102,15 +102,15 @@ class Connection(asyncio.Protocol):
         self._idle_since = perf_counter()
 
     def data_received(self, data: bytes) -> None:
+        lane = self._lane
+        if lane is not None:  # there is an exchange: its token is the most frequent thing there is
+            if lane(data):
+                return
+            self._lane = None
         exchange = self.exchange
         if exchange is None:  # an idle connection has nothing to say
             self.transport.abort()
             return
-        lane = self._lane
-        if lane is not None:
-            if lane(data):
-                return
-            self._lane = None
         exchange.touched = True
         try:
             self._parser.feed_data(data)
@@ -139,7 +139,7 @@ class Connection(asyncio.Protocol):
         exchange.on_data(self._take())
         # Whole chunks, read where one began, leave the parser where the next one begins: it need not see that one.
         if exchange.lane is not None and data == b"".join([b"%x\r\n%b\r\n" % (len(part), part) for part in parts]):
-            self._lane = exchange.lane
+            self._lane = exchange.lane.take
 
     def _take(self) -> bytes:
         body, self._body = self._body, []

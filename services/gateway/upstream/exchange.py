@@ -34,6 +34,16 @@ class Sink(Protocol):
     def on_fail(self, error: UpstreamError) -> None: ...
 
 
+class Lane(Protocol):
+    """A short way past the sink."""
+
+    last: float
+    """When something was taken for the last time, `time.perf_counter()`'s."""
+
+    def take(self, data: bytes) -> bool:
+        """Take what comes next, framing included, or say that it is not for here."""
+
+
 class Exchange:
     """Holds the endpoint's place in flight from `start` until its end, whichever way it ends."""
 
@@ -43,9 +53,8 @@ class Exchange:
         self.limits = limits
         self.touched = False
         self.paused = False
-        self.lane: Callable[[bytes], bool] | None = None
-        """Takes what comes next, framing included, or says that it does not: asked first for data that begins a chunk.
-        To be set or unset as each piece is delivered."""
+        self.lane: Lane | None = None
+        """Is asked first for data that begins a chunk. To be set or unset as each piece is delivered."""
         self.complete = False
         """The answer is here to its end: `on_end` follows what is delivered now."""
         self.refused = False
@@ -180,12 +189,18 @@ class Exchange:
 
     # deadlines
 
+    def last_heard(self) -> float:
+        """When something came for the last time, by either way; `heard` is that from now on."""
+        if self.lane is not None:
+            self.heard = max(self.heard, self.lane.last)
+        return self.heard
+
     def check(self, now: float, late: float) -> None:
         """Ends the exchange where it is too late; its connection asks now and then. Seconds by which it was itself too
         late to ask are not the endpoint's."""
         limits = self.limits
         self.started += min(late, now - self.started)
-        self.heard += min(late, now - self.heard)
+        self.heard += min(late, now - self.last_heard())
         silent = self.heard + limits.idle if self._began else self.started + limits.first_byte
         if now >= self.started + limits.total:
             self._give_up(UpstreamTimeout(f"{self._where} did not complete its answer within {limits.total:g} s"))

@@ -189,6 +189,8 @@ class Relay:
             self._answer_whole(b"".join(self._parts))
 
     def on_fail(self, error: NaruError) -> None:
+        if self._stream is not None:
+            self._stream.settle()
         if not self.over and self.committed:
             if self._is_whole():
                 self._end_for_engine()

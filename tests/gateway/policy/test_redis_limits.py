@@ -171,13 +171,13 @@ async def test_a_slow_redis_holds_no_request_up_for_longer_than_its_bound(
     redis: Server, upstream: Engine, tmp_path: Path
 ) -> None:
     async with (
-        slowed(redis.port, 0.5) as url,
+        slowed(redis.port, 2.0) as url,
         gateway(upstream, tmp_path, url, {"requests_per_minute": 1}, wait=0.05, away="closed") as made,
     ):
         began = time.monotonic()
         answers = await asyncio.gather(*(ask(made) for _ in range(20)))
         assert {answer.status_code for answer in answers} == {503}
-        assert time.monotonic() - began < 0.4  # less than Redis takes
+        assert time.monotonic() - began < 1.9  # less than Redis takes
         assert answers[0].headers["retry-after"] == "1"
 
 

@@ -20,9 +20,10 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from loadtests.clients import Client
-from loadtests.processes import free_ports, gateway, get, process, until
+from loadtests.processes import gateway, get, process, until
 from loadtests.wire import KEY
 from services.gateway.registry import Weights
+from tests.support.ports import free_ports
 
 MODEL = "smollm2-135m-instruct"
 BLOCKS = 24

@@ -21,12 +21,13 @@ from time import perf_counter, process_time
 from loadtests import streaming
 from loadtests.mock_engine import Counts, MockEngine, served
 from loadtests.peers import PEERS, running
-from loadtests.processes import Cores, busy_seconds, cpu_seconds, free_ports, gateway, pinned, resident
+from loadtests.processes import Cores, busy_seconds, cpu_seconds, gateway, pinned, resident
 from loadtests.report import document, quiet, table
 from loadtests.results import DIRECT, Results
 from loadtests.streaming import Shape
 from loadtests.whole import Step, latencies, saturate
 from loadtests.wire import BrokenAnswer
+from tests.support.ports import free_ports
 
 GATEWAY = "naru"
 CONNECTIONS = 64

@@ -26,9 +26,10 @@ import httpx
 import yaml
 
 from loadtests.pods import Deployment, Kind
-from loadtests.processes import free_ports, get, process, until
+from loadtests.processes import get, process, until
 from loadtests.wire import KEY
 from tests.support.kubernetes import ApiServer, api_server
+from tests.support.ports import free_ports
 from tests.support.samples import parse
 
 MODEL = "m"

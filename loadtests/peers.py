@@ -16,8 +16,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from loadtests.processes import free_ports, get, process, until
+from loadtests.processes import get, process, until
 from services.common.paths import cache_dir
+from tests.support.ports import free_ports
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,10 +22,11 @@ import yaml
 
 from loadtests.bench import CONNECTIONS
 from loadtests.mock_engine import MockEngine, served
-from loadtests.processes import Bench, Cores, cpu_seconds, free_ports, gateway, pinned
+from loadtests.processes import Bench, Cores, cpu_seconds, gateway, pinned
 from loadtests.results import Results, Spread
 from loadtests.whole import Step, saturate
 from loadtests.wire import whole_request
+from tests.support.ports import free_ports
 
 ALLOWED = 8.0
 """Microseconds."""

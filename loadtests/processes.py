@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import resource
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ import yaml
 
 from loadtests.mock_engine import Counts
 from loadtests.wire import KEY, MODEL
+from tests.support.ports import free_ports
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +83,6 @@ def get(port: int, path: str) -> str:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
         text: str = answer.read().decode()
         return text
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nothing listens on, all different."""
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
 
 
 @contextlib.contextmanager

@@ -15,10 +15,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from loadtests.bench import CONNECTIONS, SHAPES
 from loadtests.mock_engine import MockEngine, served
-from loadtests.processes import Bench, Cores, cpu_seconds, free_ports, gateway, pinned, process
+from loadtests.processes import Bench, Cores, cpu_seconds, gateway, pinned, process
 from loadtests.results import Results, Spread
 from loadtests.streaming import load
 from loadtests.whole import Step, saturate
+from tests.support.ports import free_ports
 
 OFF = "off"
 SAMPLES = {"1 %": "0.01", "every request": "1"}

@@ -8,10 +8,10 @@ import pytest
 
 from loadtests import streaming
 from loadtests.mock_engine import MockEngine, served
-from loadtests.processes import free_ports
 from loadtests.streaming import Shape, check
 from loadtests.whole import saturate
 from loadtests.wire import LAST_CHUNK, BrokenAnswer, Script, chunk
+from tests.support.ports import free_ports
 
 SHAPE = Shape(streams=4, tokens=3, pace=0.001)
 HEAD = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"

@@ -4,8 +4,9 @@ import pytest
 
 from loadtests.mock_engine import MockEngine, served
 from loadtests.policies import ALL, BARE, FIGURE, measure, serving
-from loadtests.processes import Cores, free_ports, pinned
+from loadtests.processes import Cores, pinned
 from loadtests.results import Results
+from tests.support.ports import free_ports
 
 
 @pytest.mark.slow

@@ -1,7 +1,6 @@
 """One real model and one real BentoML server for the whole folder."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ import pytest
 from services.recommendation.model import Recommender
 from services.recommendation.settings import RecommendationSection
 from services.recommendation.train import train
+from tests.support.ports import free_ports
 
 
 @pytest.fixture(scope="package")
@@ -35,9 +35,7 @@ def server_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="package")
 def server(movielens: Recommender, model_path: Path, server_log: Path) -> Iterator[str]:
     """Base URL of the service, started as a user starts it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     command = [sys.executable, "-m", "services.recommendation"]
     extra = {"NARU_RECOMMENDATION__MODEL_PATH": str(model_path), "NARU_RECOMMENDATION__PORT": str(port)}
     with server_log.open("wb") as log:

@@ -20,7 +20,7 @@ STEP = 1000
 LARGEST = 32 * STEP
 """Blocks, 15 MiB. What is free beyond them stays so: work that comes before the balloon is let go of need not have a
 new arena each time."""
-SPARE = 3 * STEP
+SPARE = 2 * STEP
 """Blocks' worth of space that is left to ordinary work."""
 
 

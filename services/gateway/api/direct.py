@@ -41,8 +41,11 @@ class DirectProtocol(BoundedProtocol):
     _call: DirectCall | None = None
     """The call in progress: from its head to the last byte of its answer."""
     _surface: Surface
+    """Of the head that was read last."""
     _repeat: Repeat | None = None
-    """The last head, where the next one may be the same."""
+    """A head that was read, where a next one may be the same."""
+    _repeated: Surface
+    """Of that head: others may have been read since."""
     _lessons = LESSONS
     """How often a head may still be kept without being met again."""
     _missing = 0
@@ -86,7 +89,7 @@ class DirectProtocol(BoundedProtocol):
         call = self._call
         if call is not None and call.keep and not call.wants_answer and data.startswith(b"POST "):
             self._lessons -= 1
-            self._repeat = Repeat.of(data, call.heading)
+            self._repeat, self._repeated = Repeat.of(data, call.heading), self._surface
 
     def _again(self, repeat: Repeat, data: bytes) -> bool:
         """Whether a request began whose head is the last one's."""
@@ -99,7 +102,7 @@ class DirectProtocol(BoundedProtocol):
         if self.timeout_keep_alive_task is not None:
             self._unset_keepalive_if_required()
         self._lessons = LESSONS
-        self._call = DirectCall(self, self._surface, repeat.heading, keep=True)
+        self._call = DirectCall(self, self._repeated, repeat.heading, keep=True)
         self._missing = length
         self._take_missing(data[begin:])
         return True

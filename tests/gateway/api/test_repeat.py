@@ -10,7 +10,7 @@ from services.gateway.api.heading import read_heading
 from services.gateway.api.repeat import Repeat
 from services.gateway.policy.keyfile import Key, add_key, digest, remove_key
 from tests.gateway.api.test_direct import answer, connected, echo, request
-from tests.support.engine import engine
+from tests.support.engine import Received, Wire, engine
 from tests.support.gateway import chat_registry, running
 
 pytestmark = pytest.mark.usefixtures("carrier")
@@ -127,3 +127,18 @@ async def test_an_application_request_between_leaves_no_timer_behind(tmp_path: P
         assert (await answer(reader))[0] == 200
         writer.write(request({"model": "m", "tag": 2, "pause": 0.6}))
         assert json.loads((await answer(reader))[2]) == {"tag": 2}
+
+
+async def test_paths_that_take_turns_on_a_connection_each_stay_their_own(tmp_path: Path) -> None:
+    """Also once no further head is kept."""
+
+    async def where(received: Received, wire: Wire) -> None:
+        await wire.whole(200, {"path": received.path})
+
+    async with engine(where) as upstream, running(chat_registry(upstream.url), tmp_path) as gateway:
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        for turn in range(12):
+            path = ("/v1/chat/completions", "/v1/completions")[turn % 2]
+            writer.write(request({"model": "m", "messages": [], "prompt": "x"}, path=path))
+            assert json.loads((await answer(reader))[2]) == {"path": path}
+        writer.close()

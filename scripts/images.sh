@@ -6,7 +6,7 @@
 # PYTHON_BASE         an image with python3.11 and its venv module
 # PIP_INDEX_URL, PIP_EXTRA_INDEX_URL, PIP_FIND_LINKS   pip's own variables, for a mirror
 # PIP_CONFIG_FILE     pip's own too: the file is there during the build and not in the image, for one with a password
-# TORCH_INDEX         where PyTorch's CPU builds are; empty if the configured index has them
+# TORCH_INDEX         where PyTorch's CPU builds are, if the configured index has none
 # BUILD_FLAGS         further options for the engine
 set -euo pipefail
 cd "$(dirname "$0")/.."

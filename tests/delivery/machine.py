@@ -18,6 +18,8 @@ from services.local.install import ROOT
 SUITE = "bookworm"
 PYTHON = "python3.11,python3.11-venv,python3-distutils"
 TAG = "test"
+ROOM = 20e9
+"""Bytes of disk that the image of vLLM takes at most while it is built."""
 
 
 def missing() -> str | None:
@@ -68,10 +70,10 @@ class Builder:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._pip_config = folder / "pip.conf"
-        scratch = cache_dir() / "images" / "tmp"
-        scratch.mkdir(parents=True, exist_ok=True)
+        self._scratch = cache_dir() / "images" / "tmp"
+        self._scratch.mkdir(parents=True, exist_ok=True)
         self._environment = {
-            **os.environ, "TMPDIR": str(scratch), "BUILDAH_ISOLATION": "chroot", "STORAGE_DRIVER": "overlay",
+            **os.environ, "TMPDIR": str(self._scratch), "BUILDAH_ISOLATION": "chroot", "STORAGE_DRIVER": "overlay",
             "CONTAINERS_STORAGE_CONF": str(self._storage(folder)),
         }  # fmt: skip
 
@@ -92,12 +94,22 @@ class Builder:
             self.buildah("commit", "--quiet", "--rm", container, f"localhost/python:{TAG}")
         return self.open("python")
 
-    def build(self, base: Image, *images: str) -> None:
-        """As `make images` does, with what pip is configured to use on this machine."""
-        volumes = " ".join(f"--volume {mount}" for mount in self.package_index() if mount.outside.is_dir())
+    def no_room(self) -> str | None:
+        """Why the image of vLLM can't be built here, if it can't."""
+        free = min(shutil.disk_usage(folder).free for folder in (self._folder, self._scratch))
+        return None if free >= ROOM else f"{free / 1e9:.0f} GB of disk are free, and it takes {ROOM / 1e9:.0f}"
+
+    def build(self, base: Image, *images: str, layers: bool = True) -> None:
+        """As `make images` does, with what pip is configured to use on this machine.
+
+        Without `layers` only the last stage is written to the storage, as one layer: less to write, and nothing is kept
+        for a next build.
+        """
+        mounts = [mount for mount in self.package_index() if mount.outside.is_dir()] + uv_cache()
+        flags = ["--pull-never", f"--layers={str(layers).lower()}", *(f"--volume {mount}" for mount in mounts)]
         variables = {
             "ENGINE": "buildah", "REGISTRY": "localhost", "TAG": TAG, "PYTHON_BASE": f"localhost/{base.name}:{TAG}",
-            "PIP_CONFIG_FILE": str(self._pip_config), "BUILD_FLAGS": f"--pull-never {volumes}",
+            "PIP_CONFIG_FILE": str(self._pip_config), "BUILD_FLAGS": " ".join(flags),
         }  # fmt: skip
         run("scripts/images.sh", *images, environment={**self._environment, **variables})
 
@@ -146,6 +158,15 @@ def pip_config() -> tuple[str, list[Path]]:
     named = [Path(part.removeprefix("file://")) for value in found.values() for part in value.split()]
     folders = {path.parent if path.name == "simple" or path.is_file() else path for path in named if path.is_absolute()}
     return "\n".join(["[global]", *(f"{option} = {value}" for option, value in found.items()), ""]), sorted(folders)
+
+
+def uv_cache() -> list[Mount]:
+    """This machine's own: what it was installed from is not fetched and unpacked once more."""
+    uv = shutil.which("uv", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    if uv is None:
+        return []
+    folder = Path(run(uv, "cache", "dir").strip())
+    return [Mount(folder, "/root/.cache/uv", writable=True)] if folder.is_dir() else []
 
 
 NETWORK = (Mount(Path("/etc/hosts"), "/etc/hosts"), Mount(Path("/etc/resolv.conf"), "/etc/resolv.conf"))

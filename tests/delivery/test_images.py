@@ -1,7 +1,6 @@
 """Every image of the Dockerfile: what is in it, and what it does as an unknown user with a read-only root."""
 
 import json
-import os
 import urllib.request
 from typing import Any
 
@@ -116,10 +115,9 @@ def test_bytecode_is_in_the_image_for_a_root_that_cannot_keep_it(engine: Engine)
             assert (file.parent / "__pycache__" / f"{file.stem}.cpython-311.pyc").exists()
 
 
-@pytest.mark.skipif(
-    not os.environ.get("NARU_TEST_LLM_IMAGE"), reason="NARU_TEST_LLM_IMAGE=1 builds the image of vLLM: 4 GB"
-)
 def test_vllm_answers_from_its_image(engine: Engine) -> None:
+    if engine.lacking is not None:
+        pytest.skip(f"the image of vLLM is not built: {engine.lacking}")
     [port] = free_ports(1)
     started = engine.start("llm-cpu", port, {"NARU_LLM__PORT": str(port)}, *engine.builder.package_index())
     started.until_ready("/health", within=600)

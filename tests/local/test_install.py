@@ -24,6 +24,15 @@ def test_pips_configuration_becomes_uvs() -> None:
     }
 
 
+def test_pips_own_variables_count_most_and_empty_ones_not() -> None:
+    config = "\n".join(
+        [":env:.index-url='https://mine.example'", ":env:.find-links=''", "global.index-url='https://all'"]
+    )
+    assert install.uv_variables(config, {}) == {
+        "UV_INDEX_STRATEGY": "unsafe-best-match", "UV_DEFAULT_INDEX": "https://mine.example",
+    }  # fmt: skip
+
+
 def test_the_locks_fit_pyproject() -> None:
     assert lock.stale() == []
 

@@ -40,3 +40,23 @@ async def test_a_models_own_limit(timeouts: dict[str, str], stream: bool, outcom
         assert outcome.encode() in answer.content
         await gateway.until_outcome(outcome)
         await asyncio.wait_for(upstream.left.wait(), 20)
+
+
+async def speaks_for_long(_: Received, wire: Wire) -> None:
+    """Longer than it may be silent, and each event alike: what takes the short way counts, too."""
+    await wire.head()
+    for _turn in range(30):
+        await wire.events(delta(content="a"))
+        await asyncio.sleep(0.1)
+    await wire.events("[DONE]")
+    await wire.last()
+
+
+async def test_an_answer_that_goes_on_is_not_silent(tmp_path: Path) -> None:
+    async with (
+        engine(speaks_for_long) as upstream,
+        running(chat_registry(upstream.url, timeouts={"idle": "1500ms"}), tmp_path) as gateway,
+    ):
+        answer = await gateway.http.post("/v1/chat/completions", json=CHAT)
+        assert answer.content.endswith(b"data: [DONE]\n\n")
+        await gateway.until_outcome("ok")

@@ -200,7 +200,8 @@ class Exchange:
         late to ask are not the endpoint's."""
         limits = self.limits
         self.started += min(late, now - self.started)
-        self.heard += min(late, now - self.last_heard())
+        heard = self.last_heard()
+        self.heard = heard + min(late, now - heard)
         silent = self.heard + limits.idle if self._began else self.started + limits.first_byte
         if now >= self.started + limits.total:
             self._give_up(UpstreamTimeout(f"{self._where} did not complete its answer within {limits.total:g} s"))

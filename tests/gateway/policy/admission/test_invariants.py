@@ -93,5 +93,5 @@ class Admitting(RuleBasedStateMachine):
             assert (one.ended is None) != (one.error is None)
 
 
-Admitting.TestCase.settings = settings(max_examples=80, stateful_step_count=40)
+Admitting.TestCase.settings = settings(max_examples=150, stateful_step_count=40)
 TestAdmitting = Admitting.TestCase

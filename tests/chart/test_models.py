@@ -132,6 +132,16 @@ def test_a_follower_outlives_its_leaders_drain() -> None:
     assert leader["terminationGracePeriodSeconds"] == follower["terminationGracePeriodSeconds"] == 115
 
 
+def test_a_node_drain_takes_one_replica_of_several_nodes_at_a_time() -> None:
+    """A replica ends with any of its pods, so the budget counts all of them and not the leaders alone."""
+    manifests = one({**GPU, "gpus": 8, "nodes": 2, "replicas": 2})
+    budget = named(manifests, "PodDisruptionBudget", "naru-m-v1")["spec"]
+    templates = [pod["metadata"]["labels"] for of, pod in pods(manifests) if "Leader" in of]
+    assert len(templates) == 2
+    assert all(budget["selector"]["matchLabels"].items() <= labels.items() for labels in templates)
+    assert budget["maxUnavailable"] == 1
+
+
 def test_a_new_version_of_the_chart_restarts_no_engine_that_it_does_not_change(tmp_path: Path) -> None:
     shutil.copytree(CHART, tmp_path / "naru")
     file = tmp_path / "naru" / "Chart.yaml"
@@ -163,6 +173,14 @@ def test_the_gateway_may_read_where_somebody_elses_service_is() -> None:
     for kind in ("Role", "RoleBinding"):
         assert {each["metadata"]["namespace"] for each in of_kind(manifests, kind)} == {"models", "other"}
     assert {each["subjects"][0]["namespace"] for each in of_kind(manifests, "RoleBinding")} == {"models"}
+
+
+def test_grpc_has_a_route_only_under_names_of_its_own() -> None:
+    """A listener takes but one of two routes of both kinds for a name, and that might be the one for gRPC."""
+    parents = {"enabled": True, "parentRefs": {"edge": {}}}
+    assert of_kind(one(CHAT, gatewayApi=parents), "GRPCRoute") == []
+    named_apart = one(CHAT, gatewayApi={**parents, "hostnames": ["h.a.b"], "grpcHostnames": ["g.a.b"]})
+    assert named(named_apart, "GRPCRoute")["spec"]["hostnames"] == ["g.a.b"]
 
 
 def test_a_first_key_is_made_only_where_none_is_given() -> None:

@@ -23,6 +23,7 @@ test.model: {{ .Values.test.model }} is no chat model
 
 {{- define "naru.validate.doors" -}}
 {{- $values := .Values }}
+{{- $tls := .Values.gateway.grpc.tls }}
 {{- with .Values.ingress }}
 {{- if and .enabled (not .host) }}
 ingress.host: give the name clients call
@@ -32,6 +33,13 @@ ingress.grpcHost: gateway.grpc.enabled is off
 {{- end }}
 {{- if and .enabled .grpcHost (eq .grpcHost .host) }}
 ingress.grpcHost: gRPC needs a name of its own
+{{- end }}
+{{- if and .enabled .grpcHost $tls.existingSecret }}
+{{- if $tls.clientCertificates }}
+ingress.grpcHost: an Ingress has no certificate to show the gRPC port (gateway.grpc.tls.clientCertificates): reach it by gateway.service.type LoadBalancer
+{{- else if eq (get .grpcAnnotations "nginx.ingress.kubernetes.io/backend-protocol") "GRPC" }}
+ingress.grpcAnnotations: the gRPC port ends TLS itself (gateway.grpc.tls): set nginx.ingress.kubernetes.io/backend-protocol to GRPCS
+{{- end }}
 {{- end }}
 {{- end }}
 {{- with .Values.gatewayApi }}
@@ -44,5 +52,24 @@ gatewayApi.gateway.className: give the class
 {{- if and .enabled .grpcHostnames (not $values.gateway.grpc.enabled) }}
 gatewayApi.grpcHostnames: gateway.grpc.enabled is off
 {{- end }}
+{{- if and .enabled .grpcHostnames (not .hostnames) }}
+gatewayApi.hostnames: without names the HTTPRoute claims those of gRPC as well, and a Gateway takes but one of the two routes
 {{- end }}
+{{- range $http := ternary .hostnames list .enabled }}
+{{- range $grpc := $.Values.gatewayApi.grpcHostnames }}
+{{- if or (eq $http $grpc) (include "naru.covers" (list $http $grpc)) (include "naru.covers" (list $grpc $http)) }}
+gatewayApi.grpcHostnames: {{ $grpc }} is also one of hostnames ({{ $http }}), and a Gateway takes but one of the two routes
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if and .enabled .grpcHostnames $tls.existingSecret }}
+gatewayApi.grpcHostnames: a GRPCRoute speaks plain text to the gRPC port, which ends TLS itself (gateway.grpc.tls): let TLS end at the Gateway, or reach the port by gateway.service.type LoadBalancer
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- /* Whether the first of two names is a wildcard for the second: "true" or "". */ -}}
+{{- define "naru.covers" -}}
+{{- $name := last . -}}
+{{- with first . }}{{ if and (hasPrefix "*." .) (hasSuffix (trimPrefix "*" .) $name) }}true{{ end }}{{ end -}}
 {{- end -}}

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import HttpUrl
 
 from services.llm.arguments import command
 from services.llm.references import Model
@@ -11,13 +12,19 @@ from services.llm.settings import LlmSection, Settings
 from services.recommendation.settings import Settings as RecommendationSettings
 from services.sentiment.settings import Settings as SentimentSettings
 from tests.chart.rendering import containers, environment, named, render, rendered, values
+from tests.chart.schema import CHARTS_OWN
 from tests.chart.values import CHART
 
 GPU: dict[str, Any] = {"task": "chat", "runtime": "vllm", "source": "hf:a/b", "gpus": 1, "nodePool": "g"}
 ENGINE: dict[str, Any] = {
     "dtype": "bfloat16", "max_model_len": 8192, "kv_cache": 20, "max_num_seqs": 32, "max_requests": 256, "eager": True,
     "tool_parser": "hermes", "tool_strictness": "function", "extra_args": ["--seed", "7"],
+    "traces": "http://collector:4318/",
 }  # fmt: skip
+
+
+def test_every_setting_of_an_engine_is_tried_here() -> None:
+    assert set(ENGINE) == set(LlmSection.model_fields) - set(CHARTS_OWN["llm"])
 
 
 def arguments(model: dict[str, Any], kind: str = "Deployment") -> list[str]:
@@ -50,6 +57,16 @@ def test_a_gpu_gets_the_flags_that_the_launcher_would_give() -> None:
     rendered_flags = flags(arguments(model))
     assert rendered_flags == expected
     assert arguments(model)[0] == "a/b"
+
+
+def test_a_gpus_engine_sends_its_spans_as_the_launchers_does() -> None:
+    section = LlmSection(traces=HttpUrl("http://collector:4318"))
+    launched = command(section, Model("a/b", local=False), "cuda", Path("/var/cache/naru")).environment
+    model = {**GPU, "engine": {"traces": "http://collector:4318"}, "versions": {"v1": {}}}
+    pod = named(render({"nodePools": {"g": {}}, "models": {"m": model}}), "Deployment", "naru-m-v1")["spec"]["template"]
+    expected = {name: value for name, value in launched.items() if name.startswith("OTEL_")}
+    assert len(expected) == 2
+    assert expected.items() <= environment(containers(pod)[0]).items()
 
 
 def test_a_cpu_gets_the_launchers_own_settings(monkeypatch: pytest.MonkeyPatch) -> None:

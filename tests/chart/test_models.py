@@ -171,7 +171,11 @@ def test_the_gateway_may_read_where_somebody_elses_service_is() -> None:
     outside = {"task": "chat", "runtime": "external", "versions": {"v1": {"service": "llm", "namespace": "other"}}}
     manifests = one(outside)
     for kind in ("Role", "RoleBinding"):
-        assert {each["metadata"]["namespace"] for each in of_kind(manifests, kind)} == {"models", "other"}
+        found = {each["metadata"]["namespace"]: each["metadata"]["name"] for each in of_kind(manifests, kind)}
+        # A release of the same name in the other namespace has a `naru-gateway` of its own.
+        assert found == {"models": "naru-gateway", "other": "naru-gateway-models"}
+    for binding in of_kind(manifests, "RoleBinding"):
+        assert binding["roleRef"]["name"] == binding["metadata"]["name"]
     assert {each["subjects"][0]["namespace"] for each in of_kind(manifests, "RoleBinding")} == {"models"}
 
 

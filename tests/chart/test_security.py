@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.chart.rendering import FILES, Manifest, named, of_kind, pods, rendered
+from tests.chart.rendering import FILES, Manifest, named, of_kind, pods, render, rendered
 from tests.chart.values import CHART
 from tests.support.environment import python_of
 
@@ -86,13 +86,32 @@ def test_the_admin_port_is_prometheus_alone() -> None:
 
 def test_a_model_that_fetches_nothing_reaches_nothing_but_names() -> None:
     manifests = rendered(CHART / "values-kind.yaml")
+    assert egress(manifests, "naru-sentiment-v1") == {53}
+    for name in ("naru-recommendation-v1", "naru-smollm2-135m-instruct-v1"):
+        assert egress(manifests, name) == {53, 443}
 
-    def ports(name: str) -> set[int]:
-        policy = named(manifests, "NetworkPolicy", name)
-        return {each["port"] for rule in policy["spec"]["egress"] for each in rule["ports"]}
 
-    assert ports("naru-sentiment-v1") == {53}
-    assert ports("naru-recommendation-v1") == ports("naru-smollm2-135m-instruct-v1") == {53, 443}
+def egress(manifests: list[Manifest], name: str) -> set[int]:
+    """The ports that a policy lets its pods reach."""
+    rules = named(manifests, "NetworkPolicy", name)["spec"]["egress"]
+    return {each["port"] for rule in rules for each in rule["ports"]}
+
+
+def test_a_model_reaches_the_hub_and_the_collector_that_it_is_told_of() -> None:
+    model = {"task": "chat", "runtime": "vllm", "source": "hf:a/b", "engine": {"traces": "http://c.t:4318"}}
+    task = {"task": "sentiment", "runtime": "bentoml", "bento": "sentiment", "settings": {"traces": "http://c.t:4319"}}
+    models = {name: {**each, "versions": {"v1": {}}} for name, each in {"m": model, "s": task}.items()}
+    manifests = render({"models": models, "huggingFace": {"endpoint": "http://hub.internal:8080/hf"}})
+    assert egress(manifests, "naru-m-v1") == {53, 443, 8080, 4318}
+    assert egress(manifests, "naru-s-v1") == {53, 4319}
+
+
+def test_whom_the_values_name_reaches_the_models_and_no_more() -> None:
+    picker = {"podSelector": {"matchLabels": {"app": "picker"}}}
+    model = {"task": "chat", "runtime": "vllm", "versions": {"v1": {}}}
+    manifests = render({"models": {"m": model}, "networkPolicy": {"modelClients": {"picker": picker}}})
+    assert peers(named(manifests, "NetworkPolicy", "naru-m-v1"), 8100)[2:] == [picker]
+    assert picker not in peers(named(manifests, "NetworkPolicy", "naru-gateway"), 8082)
 
 
 def test_names_are_asked_of_the_clusters_dns_alone() -> None:

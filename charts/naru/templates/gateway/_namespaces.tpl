@@ -7,3 +7,10 @@
 {{- end -}}
 {{- uniq $found | toJson -}}
 {{- end -}}
+
+{{- /* The Role's name in a namespace: `root`, `namespace`. In somebody else's a release of Naru may have one already. */ -}}
+{{- define "naru.roleName" -}}
+{{- $own := eq .namespace .root.Release.Namespace -}}
+{{- $name := include "naru.gateway" .root -}}
+{{- include "naru.short" (dict "name" (ternary $name (printf "%s-%s" $name .root.Release.Namespace) $own) "most" 63) -}}
+{{- end -}}

@@ -36,6 +36,7 @@ LeaderWorkerSet that follow.
 {{- $arguments = append $arguments "--enable-auto-tool-choice" -}}
 {{- $arguments = concat $arguments (list "--tool-call-parser" . "--tool-strict-level" $strictness) -}}
 {{- end -}}
+{{- with .traces }}{{ $arguments = concat $arguments (list "--otlp-traces-endpoint" (printf "%s/v1/traces" (trimSuffix "/" .))) }}{{ end -}}
 {{- toJson $arguments -}}
 {{- end -}}
 
@@ -101,6 +102,12 @@ LeaderWorkerSet that follow.
   value: "1"
 - name: DO_NOT_TRACK
   value: "1"
+{{- if .engine.traces }}
+- name: OTEL_EXPORTER_OTLP_TRACES_PROTOCOL
+  value: http/protobuf
+- name: OTEL_SERVICE_NAME
+  value: naru-llm
+{{- end }}
 {{- end -}}
 
 {{- /* Variables of the project's CPU image, which computes vLLM's arguments itself. */ -}}

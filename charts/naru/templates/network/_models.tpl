@@ -33,6 +33,20 @@
 {{- end }}
 {{- end -}}
 
+{{- /* From a version's pods to what they load from, and to the collector of their spans: `root`, `version`. */ -}}
+{{- define "naru.versionEgress" -}}
+{{- $hubs := .root.Values.networkPolicy.hubs -}}
+{{- if include "naru.fetches" .version }}
+{{- $ports := $hubs.ports -}}
+{{- with .root.Values.huggingFace.endpoint }}{{ $ports = append $ports (include "naru.urlPort" . | int) }}{{ end -}}
+{{- include "naru.addressEgress" (dict "cidrs" $hubs.cidrs "ports" (uniq $ports)) }}
+{{- end }}
+{{- range compact (list (get .version.engine "traces") (get .version.settings "traces")) }}
+- ports:
+    - {port: {{ include "naru.urlPort" . }}, protocol: TCP}
+{{- end }}
+{{- end -}}
+
 {{- /* Whether a model is brought from outside the cluster when its pod starts: "true" or "". */ -}}
 {{- define "naru.fetches" -}}
 {{- $remote := regexMatch "^(hf:|s3:|packaged:)" .source -}}

@@ -52,6 +52,9 @@
 {{- if and .inferencePool.enabled (or (ne .runtime "vllm") (not .inferencePool.endpointPicker.name)) }}
 {{ $at }}.inferencePool: it is for vllm, and needs endpointPicker.name
 {{- end }}
+{{- if and .inferencePool.enabled $root.Values.networkPolicy.enabled (not $root.Values.networkPolicy.modelClients) }}
+networkPolicy.modelClients: name the gateway and the endpoint picker of {{ $at }}.inferencePool: nobody else may reach its pods
+{{- end }}
 {{- end }}
 {{- with .Values.gateway.image }}{{ include "naru.validate.image" (dict "at" "gateway.image" "image" .) }}{{ end }}
 {{- if eq .Values.images.tag "latest" }}

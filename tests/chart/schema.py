@@ -13,6 +13,8 @@ from services.common.durations import Duration
 from services.gateway.registry import Model, Registry, Size, Version
 from services.gateway.settings import GatewaySection
 from services.llm.settings import LlmSection
+from services.recommendation.settings import RecommendationSection
+from services.sentiment.settings import SentimentSection
 from tests.chart.values import CHART, Value, read
 
 Schema = dict[str, Any]
@@ -136,6 +138,7 @@ def schema() -> Schema:
     serving, pool = (of_section(values[name].children) for name in ("defaults", "nodePoolDefaults"))
     definitions = {"serving": serving, "nodePool": {**pool, "type": ["object", "null"]}, **_models(serving)}
     definitions |= yaml.safe_load(_KUBERNETES.read_text(encoding="utf-8"))
+    definitions |= _bento_settings()
     engine, inner = of_model(LlmSection, "llm", CHARTS_OWN["llm"])
     definitions |= {"engine": engine, **inner}
     settings, inner = of_model(GatewaySection, "gateway", CHARTS_OWN["gateway"])
@@ -150,6 +153,19 @@ def schema() -> Schema:
         **root,
         "$defs": dict(sorted(definitions.items())),
     }
+
+
+def _bento_settings() -> Schema:
+    """What `settings` may say, of whichever of the project's services: which one it is, a version may say."""
+    fields: dict[str, list[Schema]] = {}
+    definitions: Schema = {}
+    for kind in (SentimentSection, RecommendationSection):
+        section, inner = of_model(kind, "bento", dict.fromkeys(("host", "port", "model", "version")))
+        definitions |= inner
+        for name, field in section["properties"].items():
+            fields.setdefault(name, []).append(field)
+    properties = {name: each[0] if each[0] == each[-1] else {"anyOf": each} for name, each in fields.items()}
+    return {**definitions, "bentoSettings": {"type": "object", "additionalProperties": False, "properties": properties}}
 
 
 def _models(serving: Schema) -> Schema:

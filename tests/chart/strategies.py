@@ -22,6 +22,11 @@ def some(**fields: st.SearchStrategy[Any]) -> Values:
     return st.fixed_dictionaries({}, optional=fields)
 
 
+def _fixed(**fields: Any) -> Values:
+    found = {name: value if isinstance(value, st.SearchStrategy) else st.just(value) for name, value in fields.items()}
+    return st.fixed_dictionaries(found)
+
+
 def weights(count: int) -> st.SearchStrategy[list[int]]:
     """So many weights that add up to 100."""
     cuts = st.lists(st.integers(1, 99), min_size=count - 1, max_size=count - 1, unique=True).map(sorted)
@@ -45,7 +50,10 @@ REGISTRY = some(
 SERVING = some(
     replicas=st.integers(0, 5),
     containerPort=st.integers(1024, 65535),
-    resources=some(requests=some(cpu=QUANTITIES, memory=QUANTITIES), limits=some(memory=QUANTITIES)),
+    resources=st.fixed_dictionaries(
+        {"limits": _fixed(memory=st.builds("{}Ti".format, st.integers(1, 9)))},
+        optional={"requests": some(cpu=QUANTITIES, memory=QUANTITIES)},
+    ),
     sharedMemory=st.sampled_from(["", "1Gi"]),
     loading=st.fixed_dictionaries({"usual": st.integers(1, 800), "deadline": st.integers(801, 7200)}),
     preStop=st.integers(1, 600),
@@ -63,11 +71,6 @@ _ENGINE = some(max_model_len=st.integers(16, 10**7), dtype=st.just("bfloat16"), 
 _OUTSIDE: list[dict[str, Any]] = [
     {"endpoints": ["http://h:8000"]}, {"service": "s"}, {"service": "s", "port": 80, "namespace": "n"},
 ]  # fmt: skip
-
-
-def _fixed(**fields: Any) -> Values:
-    found = {name: value if isinstance(value, st.SearchStrategy) else st.just(value) for name, value in fields.items()}
-    return st.fixed_dictionaries(found)
 
 
 KINDS: dict[str, Values] = {

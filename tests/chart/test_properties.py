@@ -17,8 +17,8 @@ from tests.chart.strategies import VALUES
 
 EXAMPLES = settings(max_examples=40, suppress_health_check=list(HealthCheck))
 RIGHT: dict[str, Any] = {"models": {"m": {"task": "chat", "runtime": "vllm", "versions": {"v1": {}}}}}
-OPEN = {"matchExpressions", "ports", "settings", "global"}
-"""Fields that take what Kubernetes or a service takes."""
+OPEN = {"matchExpressions", "ports", "global"}
+"""Fields that take what Kubernetes takes."""
 
 
 def rendered(values: dict[str, Any], release: str) -> list[Manifest]:

@@ -37,6 +37,14 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
     assert all(part in said for part in ("m.versions.v1.nodePool", "m.versions.v1.source", "m.hedge", "ingress.host"))
 
 
+@pytest.mark.parametrize("release", ["1naru", "naru.staging"])
+def test_a_release_whose_name_is_no_services_is_told_what_to_give(release: str) -> None:
+    values = {"models": {"m": CASES["chat"]}}
+    with pytest.raises(Refused, match=f"fullnameOverride: {release}.* can't begin a Service's name"):
+        render(values, name=release)
+    assert render({**values, "fullnameOverride": "naru"}, name=release)
+
+
 def test_whatever_the_registry_knows_can_be_said_of_a_model() -> None:
     everything: dict[str, Any] = {
         "role": {"criticality": "complementary", "trigger": "proactive", "adaptation": "dynamic"},

@@ -7,6 +7,7 @@
     {{- include "naru.containerSecurity" . | nindent 4 }}
   env:
     {{- include "naru.gatewayEnvironment" . | nindent 4 }}
+    {{- include "naru.variables" .Values.gateway.env | nindent 4 }}
   ports:
     - name: http
       containerPort: 8080
@@ -55,6 +56,7 @@
     {{- end }}
 {{- end -}}
 
+{{- /* The variables that the chart itself sets. */ -}}
 {{- define "naru.gatewayEnvironment" -}}
 {{- $gateway := .Values.gateway -}}
 - name: NARU_GATEWAY__REGISTRY
@@ -103,7 +105,6 @@
 {{- end }}
 {{- end }}
 {{- include "naru.settings" (dict "prefix" "NARU_GATEWAY" "settings" $gateway.settings) }}
-{{- include "naru.variables" $gateway.env }}
 {{- end -}}
 
 {{- define "naru.gatewayVolumes" -}}

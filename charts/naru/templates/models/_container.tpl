@@ -17,6 +17,7 @@
 {{- end }}
   env:
     {{- include "naru.modelEnvironment" . | nindent 4 }}
+    {{- include "naru.variables" $version.env | nindent 4 }}
   {{- if not .prepare }}
   {{- if not .worker }}
   ports:
@@ -75,6 +76,7 @@ livenessProbe:
   failureThreshold: 6
 {{- end -}}
 
+{{- /* The variables that the chart itself sets in a version's containers. */ -}}
 {{- define "naru.modelEnvironment" -}}
 {{- $version := .version -}}
 {{- if eq $version.variant "vllm" -}}
@@ -95,7 +97,6 @@ livenessProbe:
 {{- end }}
 {{- end }}
 {{- end }}
-{{- include "naru.variables" $version.env }}
 {{- end -}}
 
 {{- define "naru.bentoEnvironment" -}}

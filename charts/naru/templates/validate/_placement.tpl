@@ -14,8 +14,14 @@
 {{- if and (gt $gpus 1) (contains "mig-" .pool.resource) (not .pool.dra.enabled) }}
 {{ $at }}.gpus: vLLM can't join MIG slices ({{ .pool.resource }}): 1 at most
 {{- end }}
-{{- if hasKey (default dict .resources.limits) .pool.resource }}
-{{ $at }}.resources.limits: {{ .pool.resource }} is set by gpus
+{{- if and (gt $gpus 1) (hasSuffix ".shared" .pool.resource) (not .pool.dra.enabled) }}
+{{ $at }}.gpus: slices of time ({{ .pool.resource }}) may all be of one GPU, on which vLLM can't be parallel: 1 at most
+{{- end }}
+{{- $version := . }}
+{{- range list "limits" "requests" }}
+{{- if hasKey (get $version.resources . | default dict) $version.pool.resource }}
+{{ $at }}.resources.{{ . }}: {{ $version.pool.resource }} is set by gpus
+{{- end }}
 {{- end }}
 {{- if ge (int .loading.usual) (int .loading.deadline) }}
 {{ $at }}.loading: usual ({{ int .loading.usual }}) must be below deadline ({{ int .loading.deadline }})

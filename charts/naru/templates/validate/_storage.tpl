@@ -11,6 +11,9 @@
 {{- if and (eq .variant "vllmCpu") (hasPrefix "s3://" .source) }}
 {{ $at }}.source: the CPU image streams no s3://; use hf:…, oci://… or a path
 {{- end }}
+{{- if and (hasPrefix "oci://" .source) (or (hasSuffix ":latest" .source) (not (regexMatch "@sha256:[0-9a-f]{64}$|:\\w[\\w.-]*$" .source))) }}
+{{ $at }}.source: {{ .source }} names no version: end it in a tag other than latest, or in a digest
+{{- end }}
 {{- $of := printf "models.%s" .model }}
 {{- range $name, $reference := .adapters }}
 {{- if not (regexMatch "^(hf:|/)" $reference) }}
@@ -29,6 +32,21 @@
 {{- end }}
 {{- else if ne .source "" }}
 {{ $at }}.source: only for vllm
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- /* Several versions on a claim that one pod can use: all but one would wait for ever. */ -}}
+{{- define "naru.validate.claims" -}}
+{{- $users := dict }}
+{{- range include "naru.versions" . | fromJsonArray }}
+{{- $at := printf "models.%s.versions.%s" .model .label }}
+{{- if and (eq .storage.type "pvc") .storage.existingClaim (ne .storage.accessMode "ReadWriteMany") }}
+{{- $mode := .storage.accessMode }}
+{{- with get $users .storage.existingClaim }}
+{{ $at }}.storage.existingClaim: {{ . }} has it as well, and with {{ $mode }} one pod can: give each a claim, or use ReadWriteMany
+{{- end }}
+{{- $_ := set $users .storage.existingClaim $at }}
 {{- end }}
 {{- end }}
 {{- end -}}

@@ -98,7 +98,7 @@ def autoscaling(draw: st.DrawFn, vllm: bool) -> dict[str, Any]:
     least = draw(st.integers(0, 4))
     return {
         "kind": "keda", "min": least, "max": draw(st.integers(max(1, least), 50)), "idle": draw(st.integers(801, 9000)),
-        "signals": draw(some(waiting=signal, kvCache=signal)) if vllm else {},
+        "signals": draw(some(queued=signal, waiting=signal, kvCache=signal)) if vllm else {},
         "scaleDown": draw(some(stabilization=st.integers(0, 3600))),
     }  # fmt: skip
 

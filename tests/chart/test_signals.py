@@ -19,7 +19,7 @@ REQUESTS = {f'naru_inflight_requests{{{OF},pod="g"}}': "6+0x10", f'naru_inflight
 
 def triggers(**versions: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The triggers of v1, by name."""
-    signals = {"waiting": 4, "kvCache": 0.8, "ttftBurn": 2}
+    signals = {"queued": 2, "waiting": 4, "kvCache": 0.8, "ttftBurn": 2}
     model = {
         "task": "chat", "runtime": "vllm", "slo": {"ttft": "1s", "percentile": 90},
         "autoscaling": {"kind": "keda", "min": 0, "signals": signals}, "versions": versions or {"v1": {}},
@@ -63,6 +63,12 @@ def test_a_model_without_requests_is_idle_only_if_somebody_looked(
 def test_a_version_scales_by_its_share_of_the_weights(tmp_path: Path) -> None:
     query = triggers(v1={"weight": 30}, v2={"weight": 70})["in-flight"]["metadata"]["query"]
     assert answer(query, GATEWAY | REQUESTS, tmp_path) == pytest.approx(3)
+
+
+def test_a_version_scales_by_its_share_of_what_gateways_hold(tmp_path: Path) -> None:
+    query = triggers(v1={"weight": 30}, v2={"weight": 70})["queued"]["metadata"]["query"]
+    held = {f'naru_queue_depth{{{OF},priority="{each}",pod="g"}}': "5+0x10" for each in ("interactive", "batch")}
+    assert answer(query, GATEWAY | held, tmp_path) == pytest.approx(3)
 
 
 def test_a_request_between_two_scrapes_keeps_a_model(tmp_path: Path) -> None:

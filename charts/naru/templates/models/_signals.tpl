@@ -26,6 +26,11 @@ not for an idle model.
 {{- printf "%s * %s or sum(up{namespace=%q,job=\"gateway\"}) * 0" $requests (.version.share | toJson) .namespace -}}
 {{- end -}}
 
+{{- /* Requests that gateways hold, by the version's share of the weights. */ -}}
+{{- define "naru.queuedQuery" -}}
+{{- printf "sum(naru_queue_depth{namespace=%q,model=%q}) * %s" .namespace .version.model (.version.share | toJson) -}}
+{{- end -}}
+
 {{- /* Requests of the last minute: what is over between two scrapes keeps a model from being taken for idle, too. */ -}}
 {{- define "naru.usedQuery" -}}
 {{- printf "sum(increase(naru_requests_total{namespace=%q,model=%q}[1m]))" .namespace .version.model -}}
@@ -61,6 +66,7 @@ no signal of load keep the one pod that there is, or starts, and never ask for a
     (dict "name" "loading" "threshold" $keeps "type" "Value" "query" (include "naru.loadingQuery" .))
     (dict "name" "used" "threshold" $keeps "type" "Value" "query" (include "naru.usedQuery" .))
     (dict "name" "in-flight" "threshold" $signals.inFlight "type" "AverageValue" "query" (include "naru.inFlightQuery" .) "strict" true)
+    (dict "name" "queued" "threshold" $signals.queued "type" "AverageValue" "query" (include "naru.queuedQuery" .))
     (dict "name" "waiting" "threshold" $signals.waiting "type" "AverageValue" "query" (include "naru.engineQuery" $waiting))
     (dict "name" "kv-cache" "threshold" $signals.kvCache "type" "Value" "query" (include "naru.engineQuery" $cache))
     (dict "name" "ttft-burn" "threshold" $signals.ttftBurn "type" "Value" "query" (include "naru.ttftBurnQuery" .)) -}}

@@ -7,7 +7,7 @@
 {{- if gt (int $scaling.min) (int $scaling.max) }}
 {{ $at }}.min: {{ int $scaling.min }} is above max ({{ int $scaling.max }})
 {{- end }}
-{{- if not (or $scaling.signals.inFlight $scaling.signals.waiting $scaling.signals.kvCache $scaling.signals.ttftBurn) }}
+{{- if not (or $scaling.signals.inFlight $scaling.signals.queued $scaling.signals.waiting $scaling.signals.kvCache $scaling.signals.ttftBurn) }}
 {{ $at }}.signals: there is none to scale by
 {{- end }}
 {{- if and (ne .runtime "vllm") (or $scaling.signals.waiting $scaling.signals.kvCache) }}
@@ -21,7 +21,7 @@
 {{- if eq (int $scaling.min) 0 }}
 {{ $at }}.min: a HorizontalPodAutoscaler does not start a model that is at 0: use kind keda
 {{- end }}
-{{- if and (or $scaling.signals.inFlight $scaling.signals.ttftBurn) (not (regexMatch "^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$" .model)) }}
+{{- if and (or $scaling.signals.inFlight $scaling.signals.queued $scaling.signals.ttftBurn) (not (regexMatch "^[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$" .model)) }}
 {{ $at }}.kind: {{ .model }} can't be a label's value, which hpa selects by: use kind keda
 {{- end }}
 {{- end }}

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from services.llm.references import Model
-from services.llm.settings import LlmSection
+from services.llm.settings import Dtype, LlmSection
 
 Device = Literal["cpu", "cuda"]
 
@@ -21,18 +21,19 @@ class Command:
     """To be laid over the process's own."""
 
 
-def command(settings: LlmSection, model: Model, device: Device, cache: Path) -> Command:
-    """How vLLM is started for these settings; compiled graphs are kept under `cache`."""
-    return Command(tuple(_arguments(settings, model, device)), _environment(settings, model, device, cache))
+def command(settings: LlmSection, model: Model, device: Device, dtype: Dtype, cache: Path) -> Command:
+    """How vLLM is started for these settings; `dtype` is what the settings' came to here, and compiled graphs are kept
+    under `cache`."""
+    return Command(tuple(_arguments(settings, model, device, dtype)), _environment(settings, model, device, cache))
 
 
-def _arguments(settings: LlmSection, model: Model, device: Device) -> list[str]:
+def _arguments(settings: LlmSection, model: Model, device: Device, dtype: Dtype) -> list[str]:
     arguments = [
         *("--model", model.location),
         *("--served-model-name", settings.served_name),
         *("--host", settings.host),
         *("--port", str(settings.port)),
-        *("--dtype", settings.dtype),
+        *("--dtype", dtype),
         *("--max-num-seqs", str(settings.max_num_seqs)),
         *("--max-num-queued-reqs", str(settings.max_requests)),
         *("--shutdown-timeout", str(settings.drain_timeout)),

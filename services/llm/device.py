@@ -1,10 +1,12 @@
-"""Which device vLLM will run on, without importing torch: that takes seconds."""
+"""The machine that vLLM will run on, looked at without importing torch: that takes seconds."""
 
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
+from services.common.memory import total_memory
 from services.llm.arguments import Device
+from services.llm.dtype import Machine
 
 _GPU_SIGNS = (Path("/proc/driver/nvidia/version"), Path("/dev/dxg"))
 """The NVIDIA driver on Linux, and what stands for it under WSL."""
@@ -28,6 +30,17 @@ def choose(wanted: Literal["auto", "cpu", "cuda"], *, gpu: bool, distributions: 
     if wanted == "cuda" and not gpu:
         raise DeviceError("device is cuda, but no NVIDIA driver was found: " + ", ".join(map(str, _GPU_SIGNS)))
     return wanted
+
+
+def machine() -> Machine:
+    """This one."""
+    return Machine(flags(Path("/proc/cpuinfo").read_text(encoding="utf-8")), total_memory())
+
+
+def flags(cpuinfo: str) -> frozenset[str]:
+    """Linux calls them `flags` on x86 alone."""
+    lines = (line.partition(":") for line in cpuinfo.splitlines())
+    return next((frozenset(value.split()) for name, _, value in lines if name.strip() == "flags"), frozenset())
 
 
 def has_gpu() -> bool:

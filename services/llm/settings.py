@@ -7,6 +7,8 @@ from pydantic import Field, HttpUrl
 
 from services.common.settings import Section, ServiceSettings
 
+Dtype = Literal["auto", "bfloat16", "float16", "float32"]
+
 
 class LlmSection(Section):
     """What vLLM is started with."""
@@ -21,8 +23,9 @@ class LlmSection(Section):
     """The model's name in requests and answers."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto` takes the GPU when there is one and the installed vLLM can use it."""
-    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
-    """Type of the weights and activations; `auto` keeps what the model was saved in."""
+    dtype: Dtype = "auto"
+    """Type of the weights and activations; `auto` keeps what the model was saved in, unless a processor is slow in it:
+    then float32."""
     max_model_len: int | None = Field(default=None, ge=16)
     """Tokens of a prompt and its answer together; unset means what the model was trained for."""
     kv_cache: int | None = Field(default=None, ge=1)

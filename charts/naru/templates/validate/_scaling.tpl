@@ -42,7 +42,7 @@ prometheus.address: models.{{ .model }} scales by keda, which asks a Prometheus
 
 {{- /* A request that is held for a model must be held for as long as the model loads. */ -}}
 {{- define "naru.validate.held" -}}
-{{- $held := dig "activation" "timeout" nil (get .values.models .version.model) }}
+{{- $held := dig "timeout" nil (default dict (get .values.models .version.model).activation) }}
 {{- if and $held (include "naru.held" .version) (lt (include "naru.seconds" $held | int) (int .version.loading.usual)) }}
 models.{{ .version.model }}.activation.timeout: {{ $held }} is shorter than version {{ .version.label }} loads ({{ int .version.loading.usual }} s, loading.usual)
 {{- end }}

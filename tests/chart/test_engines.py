@@ -61,7 +61,7 @@ def test_a_gpu_gets_the_flags_that_the_launcher_would_give() -> None:
 
 def test_a_gpus_engine_sends_its_spans_as_the_launchers_does() -> None:
     section = LlmSection(traces=HttpUrl("http://collector:4318"))
-    launched = command(section, Model("a/b", local=False), "cuda", Path("/var/cache/naru")).environment
+    launched = command(section, Model("a/b", local=False), "cuda", "auto", Path("/cache")).environment
     model = {**GPU, "engine": {"traces": "http://collector:4318"}, "versions": {"v1": {}}}
     pod = named(render({"nodePools": {"g": {}}, "models": {"m": model}}), "Deployment", "naru-m-v1")["spec"]["template"]
     expected = {name: value for name, value in launched.items() if name.startswith("OTEL_")}

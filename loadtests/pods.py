@@ -21,8 +21,8 @@ from tests.support.kubernetes import ApiServer, endpoint_slice, pod
 
 PROBE = 0.1
 """Seconds between two readiness probes."""
-GRACE = 30.0
-"""Seconds from SIGTERM to SIGKILL."""
+GRACE = 40.0
+"""Seconds from SIGTERM to SIGKILL: the services' drain of 30, and ten for them to end, as the chart counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,16 +131,17 @@ class Deployment:
         await self._announce()
 
     async def end(self, made: Pod) -> None:
-        """The process; what its grace does not suffice for is killed."""
+        """As a kubelet does: SIGTERM to the first process alone, and with it, or with its grace, all others end."""
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(made.process.pid, signal.SIGTERM)
+            made.process.terminate()
         try:
             async with asyncio.timeout(GRACE):
                 await made.process.wait()
         except TimeoutError:
             made.killed = True
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(made.process.pid, signal.SIGKILL)
-            await made.process.wait()
+        await made.process.wait()
 
     async def close(self) -> None:
         await asyncio.gather(*(self.end(each) for each in self.pods))

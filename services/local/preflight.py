@@ -29,7 +29,7 @@ PORTS = {
 }
 """Variable and default of every port; a test holds them against the services' settings."""
 
-MEMORY = {"gateway": 0.2, "llm": 3.5, "sentiment": 0.8, "recommendation": 0.5}
+MEMORY = {"gateway": 0.2, "llm": 3.7, "sentiment": 0.8, "recommendation": 0.5}
 """GiB that a service needs at its peak with its default model."""
 
 DISK_TO_INSTALL, DISK_FOR_MODELS = 5.0, 1.0

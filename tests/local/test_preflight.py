@@ -49,7 +49,7 @@ def test_a_port_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_too_little_memory_is_said_with_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "available_memory", lambda: 1.0 * preflight.GIB)
     [problem] = preflight.too_little_memory(["gateway", "llm"])
-    assert "3.7 GiB" in problem
+    assert "3.9 GiB" in problem
     assert "1.0 GiB" in problem
     assert not list(preflight.too_little_memory(["gateway"]))
 

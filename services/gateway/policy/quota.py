@@ -8,7 +8,7 @@ from services.gateway.instruments import Counts
 from services.gateway.metrics import OK
 from services.gateway.policy.keyring import Principal
 from services.gateway.policy.usage.ledger import Ledger
-from services.gateway.policy.usage.spent import BYTES_PER_TOKEN, MOST_GUESSED, spent
+from services.gateway.policy.usage.spent import BYTES_PER_TOKEN, MOST_GUESSED, NOTHING, Spent, spent
 from services.gateway.policy.windows.headers import Told
 from services.gateway.policy.windows.limiter import Limiter, Standing
 from services.gateway.relay.account import LIMIT_HEADER, Account, Applicant
@@ -82,7 +82,8 @@ class Limited:
     _granted = False
     _standings: Sequence[Standing] = ()
     _which = ""
-    reserved = _since = 0
+    _used: Spent = NOTHING
+    reserved = since = 0
 
     def __init__(self, quotas: Quotas, terms: Terms, principal: Principal, size: int, stream: bool) -> None:
         self._quotas, self._terms, self._principal, self._size = quotas, terms, principal, size
@@ -94,26 +95,28 @@ class Limited:
 
     @property
     def headers(self) -> Sequence[Header]:
-        told = self._terms.told.headers(self._standings, self.reserved if self._since else 0)
+        told = self._terms.told.headers(self._standings, self.reserved if self.since else 0)
         return [*told, (LIMIT_HEADER, self._which.encode())] if self._which else told
 
     def open(self, applicant: Applicant) -> None:
         self._applicant = applicant
-        self._quotas.limiter.ask(self)
+        standings = self._quotas.limiter.ask(self)
+        if standings is not None:
+            self._applicant, self._granted, self._standings = None, True, standings
+            applicant.permitted()
 
     def close(self, outcome: str, usage: Usage, pieces: int) -> None:
         self._applicant = None
         if self._granted:  # and not refused, or left before the limiter had answered
-            given, made, _ = spent(outcome, usage.input, usage.output, pieces, self._size)
-            tokens, since = given + made, self._since
+            self._used = given, made, _ = spent(outcome, usage.input, usage.output, pieces, self._size)
+            tokens, since = given + made, self.since
             self._quotas.limiter.settle(self, tokens, since)
             if since:
-                self._since, terms = 0, self._terms
+                self.since, terms = 0, self._terms
                 terms.mean += (tokens - terms.mean) // REMEMBERED
 
-    def record(self, answer: Answer, pool: ModelPool, version: str, pieces: int) -> None:
-        used = spent(answer.outcome, answer.input_tokens, answer.output_tokens, pieces, self._size)
-        self._quotas.ledger.record(self._principal, pool, version, used, answered=answer.outcome == OK)
+    def record(self, answer: Answer, pool: ModelPool, version: str, pieces: int) -> None:  # noqa: ARG002 - as `Account`
+        self._quotas.ledger.record(self._principal, pool, version, self._used, answered=answer.outcome == OK)
 
     # Claim: from the limiter
 
@@ -122,7 +125,7 @@ class Limited:
         if applicant is None:
             self._quotas.limiter.settle(self, 0, since)
             return
-        self._granted, self._standings, self._since = True, standings, since
+        self._granted, self._standings, self.since = True, standings, since
         applicant.permitted()
 
     def refused(self, error: NaruError, standings: Sequence[Standing] = (), limit: str = "", scope: str = "") -> None:

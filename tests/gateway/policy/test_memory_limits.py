@@ -27,6 +27,12 @@ class Asked:
     reserved: int = 0
     since: int = 0
 
+    def ask(self, limiter: MemoryLimiter) -> "Asked":
+        granted = limiter.ask(self)
+        if granted is not None:
+            self.granted(granted, self.since)
+        return self
+
     def granted(self, standings: Sequence[Standing], since: int = 0) -> None:
         self.in_, self.standings, self.since = True, list(standings), since
 
@@ -58,9 +64,7 @@ def limiter(clock: Clock) -> MemoryLimiter:
 
 
 def ask(limiter: MemoryLimiter, *scopes: Scope, stream: bool = False) -> Asked:
-    asked = Asked(scopes, stream)
-    limiter.ask(asked)
-    return asked
+    return Asked(scopes, stream).ask(limiter)
 
 
 def test_requests_of_a_minute(limiter: MemoryLimiter, clock: Clock) -> None:
@@ -145,42 +149,111 @@ def test_todays_tokens_can_be_restored(limiter: MemoryLimiter) -> None:
 
 
 def test_tokens_that_are_reserved_count_until_what_was_used_is_known(limiter: MemoryLimiter, clock: Clock) -> None:
-    key = Scope("key:a", "t", tokens_per_minute=100, tokens_per_day=1000)
-    first, second, third = (reserve(limiter, key, 60) for _ in range(3))
+    key, tenant = Scope("key:a", "t", tokens_per_minute=100), Scope("tenant:t", "t", tokens_per_day=1000)
+    first, second, third = (reserve(limiter, 60, key, tenant) for _ in range(3))
     assert first.in_
     assert second.in_  # there was room for some of it
     assert third.limit == "key:a/tokens_per_minute"
     clock.now += 10
     limiter.settle(first, 20, first.since)
     limiter.settle(second, 30, second.since)
-    fourth = ask(limiter, key)
-    assert (fourth.standings[0].tokens, fourth.standings[0].today) == (50, 50)
+    assert tokens_left(ask(limiter, key, tenant)) == [50, 950]
     clock.now += 61
-    assert (ask(limiter, key).standings[0].tokens, fourth.standings[0].today) == (0, 50)
+    assert tokens_left(ask(limiter, key, tenant)) == [100, 950]
 
 
 def test_a_reservation_that_left_the_window_is_not_given_back_twice(limiter: MemoryLimiter, clock: Clock) -> None:
-    key = Scope("key:a", "t", tokens_per_minute=100, tokens_per_day=1000)
-    long = reserve(limiter, key, 60)
+    key, tenant = Scope("key:a", "t", tokens_per_minute=100), Scope("tenant:t", "t", tokens_per_day=1000)
+    long = reserve(limiter, 60, key, tenant)
     clock.now += 90
     limiter.settle(long, 70, long.since)
-    asked = ask(limiter, key)
-    assert (asked.standings[0].tokens, asked.standings[0].today) == (70, 70)
+    assert tokens_left(ask(limiter, key, tenant)) == [30, 930]
 
 
 def test_a_reservation_of_yesterday_takes_nothing_from_today(limiter: MemoryLimiter, clock: Clock) -> None:
     key = Scope("key:a", "t", tokens_per_day=1000)
     clock.now = 2 * NOON - 5
-    late = reserve(limiter, key, 60)
+    late = reserve(limiter, 60, key)
     clock.now += 10
     limiter.settle(late, 7, late.since)
-    assert ask(limiter, key).standings[0].today == 7
+    asked = ask(limiter, key)
+    assert tokens_left(asked) == [993]
+    assert asked.standings[0].daily
 
 
-def reserve(limiter: MemoryLimiter, scope: Scope, tokens: int) -> Asked:
-    asked = Asked((scope,), reserved=tokens)
-    limiter.ask(asked)
-    return asked
+def reserve(limiter: MemoryLimiter, tokens: int, *scopes: Scope) -> Asked:
+    return Asked(scopes, reserved=tokens).ask(limiter)
+
+
+def tokens_left(asked: Asked) -> list[float]:
+    return [standing.tokens_left for standing in asked.standings]
+
+
+def test_a_key_whose_limits_change_is_held_to_the_new_ones_by_what_it_used(limiter: MemoryLimiter) -> None:
+    old, tenant = Scope("key:a", "t", requests_per_minute=3, tokens_per_minute=100), Scope("tenant:t", "t")
+    stream = ask(limiter, old, tenant, stream=True)
+    ask(limiter, old, tenant)
+    tighter = Scope("key:a", "t", requests_per_minute=2, concurrent_streams=1)
+    assert ask(limiter, tighter, tenant).limit == "key:a/requests_per_minute"
+    wider = Scope("key:a", "t", requests_per_minute=10, tokens_per_minute=100, concurrent_streams=1)
+    assert ask(limiter, wider, tenant, stream=True).limit == "key:a/concurrent_streams"
+    limiter.settle(stream, 30)
+    asked = ask(limiter, wider, tenant, stream=True)
+    assert (asked.standings[0].requests_left, asked.standings[0].tokens_left) == (7, 70)
+
+
+def test_keys_of_one_tenant_share_its_limits_also_when_these_change(limiter: MemoryLimiter) -> None:
+    def scopes(key: str, most: int) -> tuple[Scope, Scope]:
+        return Scope(f"key:{key}", "t", requests_per_minute=100), Scope("tenant:t", "t", requests_per_minute=most)
+
+    one, other = scopes("a", 3), scopes("b", 3)
+    assert [ask(limiter, *each).in_ for each in (one, other, one, other)] == [True, True, True, False]
+    one, other = scopes("a", 5), scopes("b", 5)
+    assert [ask(limiter, *each).in_ for each in (one, other, one)] == [True, True, False]
+    late = ask(limiter, *scopes("b", 3))  # it came in with limits that hold no more
+    assert late.limit == "tenant:t/requests_per_minute"
+    assert [each.standings[0].requests_left for each in (ask(limiter, *one), ask(limiter, *other))] == [97, 98]
+    one = scopes("a", 7)
+    assert [ask(limiter, *each).in_ for each in (one, one, one)] == [True, True, False]
+
+
+@given(st.data())
+def test_what_is_left_is_the_limit_less_what_was_taken_in_the_last_minute(data: st.DataObject) -> None:
+    """Beside the plainest account there is: a list of what was taken when."""
+    clock = Clock()
+    limiter = MemoryLimiter(clock)
+    scope = Scope("key:a", "t", requests_per_minute=8, tokens_per_minute=60, tokens_per_day=150, concurrent_streams=2)
+    running: list[Asked] = []
+    requests: list[int] = []
+    tokens: list[list[int]] = []
+    streams = 0
+    for _ in range(data.draw(st.integers(1, 40))):
+        clock.now += data.draw(st.sampled_from([0.0, 0.4, 1.0, 7.0, 61.0]))
+        second = int(clock.now)
+        if data.draw(st.booleans()) and running:
+            ended, used = running.pop(data.draw(st.integers(0, len(running) - 1))), data.draw(st.integers(0, 30))
+            limiter.settle(ended, used, ended.since)
+            streams -= ended.stream
+            if ended.since:
+                tokens.remove([ended.since, ended.reserved])
+            tokens.append([second, used])
+            continue
+        stream, reserved = data.draw(st.booleans()), data.draw(st.integers(0, 20))
+        asked = Asked((scope,), stream, reserved=reserved).ask(limiter)
+        minute = sum(used for at, used in tokens if at >= second - 60)
+        today = sum(used for _, used in tokens)
+        recent = sum(at >= second - 60 for at in requests)
+        refused = recent >= 8 or minute >= 60 or today >= 150 or (asked.stream and streams >= 2)
+        assert asked.in_ is not refused
+        if asked.in_:
+            running.append(asked)
+            requests.append(second)
+            streams += asked.stream
+            if asked.since:
+                tokens.append([asked.since, asked.reserved])
+            recent, minute, today = recent + 1, minute + asked.reserved, today + asked.reserved
+        standing = asked.standings[0]
+        assert (standing.requests_left, standing.tokens_left) == (8 - recent, min(60 - minute, 150 - today))
 
 
 def test_a_clock_that_is_set_back_loses_nothing(limiter: MemoryLimiter, clock: Clock) -> None:

@@ -10,6 +10,7 @@ MOST_GUESSED = 4096
 
 Spent = tuple[int, int, bool]
 """Tokens in, tokens out, and whether they are estimated: the engine did not say."""
+NOTHING: Spent = (0, 0, False)
 
 
 def spent(outcome: str, given: int | None, made: int | None, pieces: int, size: int) -> Spent:

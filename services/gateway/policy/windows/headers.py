@@ -22,19 +22,11 @@ class Told:
     """What a caller of these scopes is told: which limits there are does not change, so that is worked out once."""
 
     def __init__(self, scopes: Sequence[Scope]) -> None:
-        self._requests = [
-            (at, scope.requests_per_minute, (LIMIT_REQUESTS, b"%d" % scope.requests_per_minute))
-            for at, scope in enumerate(scopes) if scope.requests_per_minute != inf
-        ]  # fmt: skip
-        self._tokens = [
-            (at, scope.tokens_per_minute, (LIMIT_TOKENS, b"%d" % scope.tokens_per_minute))
-            for at, scope in enumerate(scopes) if scope.tokens_per_minute != inf
-        ]  # fmt: skip
-        self._today = [
-            (at, scope.tokens_per_day, (LIMIT_TOKENS, b"%d" % scope.tokens_per_day))
-            for at, scope in enumerate(scopes) if scope.tokens_per_day != inf
-        ]  # fmt: skip
-
+        self._requests = [_header(LIMIT_REQUESTS, scope.requests_per_minute) for scope in scopes]
+        self._minute = [_header(LIMIT_TOKENS, scope.tokens_per_minute) for scope in scopes]
+        self._day = [_header(LIMIT_TOKENS, scope.tokens_per_day) for scope in scopes]
+        self._limits_requests = any(scope.requests_per_minute != inf for scope in scopes)
+        self._limits_tokens = any(scope.metered for scope in scopes)
         self._reset = 0, RESET_TOKENS
         """When the day ends, as of that second."""
 
@@ -44,33 +36,32 @@ class Told:
         made: list[Header] = []
         if not standings:
             return made
-        least = inf
-        for at, most, header in self._requests:
-            if (left := most - standings[at].requests) < least:
-                least, limit = left, header
-        if least is not inf:
-            made = [limit, (REMAINING_REQUESTS, b"%d" % least if least > 0 else b"0"), RESET_REQUESTS]
-        if self._tokens or self._today:
-            made += self._of_tokens(standings, own)
+        requests, tokens, asked, spent = inf, inf, 0, 0
+        for at, one in enumerate(standings):
+            if one.requests_left < requests:
+                requests, asked = one.requests_left, at
+            if one.tokens_left < tokens:
+                tokens, spent = one.tokens_left, at
+        if self._limits_requests:
+            rest = b"%d" % requests if requests > 0 else b"0"
+            made = [self._requests[asked], (REMAINING_REQUESTS, rest), RESET_REQUESTS]
+        if self._limits_tokens:
+            tokens += own
+            rest = b"%d" % tokens if tokens > 0 else b"0"
+            daily = standings[spent].daily
+            limit = self._day[spent] if daily else self._minute[spent]
+            made += (limit, (REMAINING_TOKENS, rest), self._tomorrow() if daily else RESET_TOKENS)
         return made
-
-    def _of_tokens(self, standings: Sequence[Standing], own: int) -> tuple[Header, Header, Header]:
-        least, daily = inf, False
-        for at, most, header in self._tokens:
-            if (left := most - standings[at].tokens) < least:
-                least, limit = left, header
-        for at, most, header in self._today:
-            if (left := most - standings[at].today) < least:
-                least, limit, daily = left, header, True
-        least += own
-        rest = b"%d" % least if least > 0 else b"0"
-        return limit, (REMAINING_TOKENS, rest), self._tomorrow() if daily else RESET_TOKENS
 
     def _tomorrow(self) -> Header:
         second = int(time.time())
         if second != self._reset[0]:
             self._reset = second, (RESET_TOKENS[0], duration(until_tomorrow(second)))
         return self._reset[1]
+
+
+def _header(name: bytes, limit: float) -> Header:
+    return name, b"" if limit == inf else b"%d" % limit
 
 
 def duration(seconds: float) -> bytes:

@@ -15,19 +15,19 @@ STREAM_WAIT = 1
 
 
 class Standing(Protocol):
-    """What of a scope's limits is used."""
+    """What a scope's limits leave; this request is counted where it was granted, and tokens that are reserved."""
 
     @property
-    def requests(self) -> int:
-        """Of the last minute, this one counted where it was granted."""
+    def requests_left(self) -> float:
+        """In this minute."""
 
     @property
-    def tokens(self) -> int:
-        """Of the last minute."""
+    def tokens_left(self) -> float:
+        """In this minute or this day, whichever leaves less."""
 
     @property
-    def today(self) -> int:
-        """Tokens of the day. Those that are reserved count, of the minute too."""
+    def daily(self) -> bool:
+        """Whether that is the day."""
 
 
 class Claim(Protocol):
@@ -42,18 +42,24 @@ class Claim(Protocol):
     def reserved(self) -> int:
         """Tokens that it is expected to use: they count from now on, until it is settled by what it did use."""
 
+    since: int
+    """The second in which they were reserved; 0 where none are."""
+
     def granted(self, standings: Sequence[Standing], since: int = 0) -> None:
         """One standing for each scope; none where the limits could not be read and the request may run all the same.
-        `since`: the second in which its tokens were reserved; 0 where none were."""
+        `since`: for the field."""
 
     def refused(self, error: NaruError, standings: Sequence[Standing] = (), limit: str = "", scope: str = "") -> None:
         """`limit` and `scope`: which limit it was, and whose."""
 
 
 class Limiter(Protocol):
-    def ask(self, claim: Claim) -> None:
-        """Take one request, and a stream where it is one, from each scope, or nothing from any. Calls `granted` or
-        `refused`, now or later."""
+    def ask(self, claim: Claim) -> Sequence[Standing] | None:
+        """Take one request, and a stream where it is one, from each scope, or nothing from any.
+
+        Returns the standings where that can be granted at once, with `since` set; else None, and calls `granted` or
+        `refused`, now or later.
+        """
 
     def settle(self, claim: Claim, tokens: int, since: int = 0) -> None:
         """A claim that was granted is over: charge its tokens, give its stream and, where it has any since then, its

@@ -7,76 +7,11 @@ the same room and time whatever the limit.
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
 
 from services.gateway.policy.keyring import Scope
-from services.gateway.policy.windows.limiter import DAY, LIMITS, MINUTE, STREAM_WAIT, Claim, refuse, until_tomorrow
-
-SLOTS = MINUTE + 1
-"""The seconds that a window of a minute touches."""
-
-
-class Counters:
-    """What one scope has used: `requests` and `tokens` of the last minute, tokens `today`, streams that run. Tokens are
-    counted where they are limited."""
-
-    __slots__ = ("request_slots", "requests", "second", "slot", "streams", "today", "token_slots", "tokens")
-
-    def __init__(self) -> None:
-        self.request_slots, self.token_slots = [0] * SLOTS, [0] * SLOTS
-        self.second = self.slot = self.requests = self.tokens = self.today = self.streams = 0
-
-    def advance(self, second: int) -> None:
-        """Forget what has left the windows. A clock that is set back stands still here until it has caught up."""
-        if second <= self.second:
-            return
-        for old in range(max(self.second + 1, second - MINUTE), second + 1):
-            slot = old % SLOTS
-            self.requests -= self.request_slots[slot]
-            self.tokens -= self.token_slots[slot]
-            self.request_slots[slot] = self.token_slots[slot] = 0
-        if second // DAY != self.second // DAY:
-            self.today = 0
-        self.second, self.slot = second, second % SLOTS
-
-    def exchange(self, reserved: int, since: int, tokens: int) -> None:
-        """Tokens that were used for those that were reserved in an earlier second."""
-        if since >= self.second - MINUTE:
-            self.tokens -= reserved
-            self.token_slots[since % SLOTS] -= reserved
-        if since // DAY == self.second // DAY:
-            self.today -= reserved
-        self.tokens += tokens
-        self.token_slots[self.slot] += tokens
-        self.today += tokens
-
-    def until(self, limit: str, most: float, now: float) -> float:
-        """Seconds until that limit, which is `most`, leaves room, if nothing is added."""
-        if limit == "requests_per_minute":
-            return self._until_below(self.request_slots, self.requests, most, now)
-        if limit == "tokens_per_minute":
-            return self._until_below(self.token_slots, self.tokens, most, now)
-        return until_tomorrow(now) if limit == "tokens_per_day" else STREAM_WAIT
-
-    def _until_below(self, slots: list[int], total: int, most: float, now: float) -> float:
-        for second in range(self.second - MINUTE, self.second + 1):
-            total -= slots[second % SLOTS]
-            if total < most:
-                return second + SLOTS - now
-        return 0.0
-
-    @property
-    def idle(self) -> bool:
-        return not (self.streams or self.today or self.requests or self.tokens)
-
-
-class Held(NamedTuple):
-    """The counters of some scopes, alone and with their scopes, and those whose tokens are limited."""
-
-    counters: list[Counters]
-    pairs: list[tuple[Scope, Counters]]
-    metered: list[Counters]
+from services.gateway.policy.windows.counters import Counters
+from services.gateway.policy.windows.limiter import LIMITS, MINUTE, Claim, Standing, refuse
 
 
 class MemoryLimiter:
@@ -84,7 +19,7 @@ class MemoryLimiter:
         """`clock`: seconds since 1970, so that a day is a day."""
         self._clock = clock
         self._counters: dict[str, Counters] = {}
-        self._held: dict[tuple[Scope, ...], Held] = {}
+        self._held: dict[tuple[Scope, ...], list[Counters]] = {}
         """The counters of each caller's scopes, found once."""
 
     def restore(self, tokens: Mapping[str, int]) -> None:
@@ -92,56 +27,41 @@ class MemoryLimiter:
         for scope, used in tokens.items():
             found = self._counters.setdefault(scope, Counters())
             found.advance(second)
-            found.today += used
+            found.restore(used)
 
     # Each request passes through these two: what a method call would cost is spelled out.
 
-    def ask(self, claim: Claim) -> None:
-        now, stream = self._clock(), claim.stream
-        second = int(now)
+    def ask(self, claim: Claim) -> Sequence[Standing] | None:
+        stream, reserved = claim.stream, claim.reserved
+        second = int(self._clock())
         held = self._held.get(claim.scopes) or self._hold(claim.scopes)
-        for scope, found in held.pairs:
+        for found in held:
             if found.second != second:
                 found.advance(second)
-            if (
-                found.requests >= scope.requests_per_minute or found.tokens >= scope.tokens_per_minute
-                or found.today >= scope.tokens_per_day or (stream and found.streams >= scope.concurrent_streams)
-            ):  # fmt: skip
-                self._refuse(claim, held, now)
-                return
-        for found in held.counters:
-            found.requests += 1
-            found.request_slots[found.slot] += 1
-            found.streams += stream
-        reserved = claim.reserved
+            if found.requests_left < 1 or found.tokens_left < 1 or (stream and found.streams_left < 1):
+                self._refuse(claim, held, found)
+                return None
+            found.requests_left -= 1
+            found.tokens_left -= reserved
+            found.streams_left -= stream
         if reserved:
-            for found in held.metered:
-                found.tokens += reserved
-                found.token_slots[found.slot] += reserved
-                found.today += reserved
-            claim.granted(held.counters, second)
-        else:
-            claim.granted(held.counters)
+            claim.since = second
+        return held
 
     def settle(self, claim: Claim, tokens: int, since: int = 0) -> None:
-        held = self._held.get(claim.scopes) or self._hold(claim.scopes)
-        if claim.stream:
-            for found in held.counters:
-                found.streams -= 1
-        metered = held.metered
-        if not (metered and (tokens or since)):
+        stream = claim.stream
+        if not (stream or tokens or since):
             return
         second = int(self._clock())
         more = tokens - claim.reserved if since else tokens
-        for found in metered:
+        for found in self._held.get(claim.scopes) or self._find(claim.scopes):
+            found.streams_left += stream
             if found.second != second:
                 found.advance(second)
-            if since and since != second:
-                found.exchange(claim.reserved, since, tokens)
+            if since in (0, second):
+                found.tokens_left -= more
             else:
-                found.tokens += more
-                found.token_slots[found.slot] += more
-                found.today += more
+                found.exchange(claim.reserved, since, tokens)
 
     async def run(self) -> None:
         """Forget the scopes that nothing is known of: keys come and go."""
@@ -156,20 +76,30 @@ class MemoryLimiter:
     async def close(self) -> None:
         pass
 
-    def _hold(self, scopes: tuple[Scope, ...]) -> Held:
-        counters = [self._counters.setdefault(scope.id, Counters()) for scope in scopes]
-        pairs = list(zip(scopes, counters, strict=True))
-        held = self._held[scopes] = Held(counters, pairs, [found for scope, found in pairs if scope.metered])
-        return held
+    def _find(self, scopes: Sequence[Scope]) -> list[Counters]:
+        return [self._counters.setdefault(scope.id, Counters()) for scope in scopes]
 
-    def _refuse(self, claim: Claim, held: Held, now: float) -> None:
-        """Say which of the limits that leave no room will do so for the longest: until then asking again is in vain."""
-        waits = []
-        for scope, found in held.pairs:
+    def _hold(self, scopes: tuple[Scope, ...]) -> list[Counters]:
+        found = self._find(scopes)
+        changed = [counters.limit(scope) for scope, counters in zip(scopes, found, strict=True)]
+        if any(changed):
+            self._held.clear()  # whoever shares a scope with these: the newest limits hold for all
+        self._held[scopes] = found
+        return found
+
+    def _refuse(self, claim: Claim, held: list[Counters], last: Counters) -> None:
+        """Give back what was taken before the `last` one, and say which of the limits that leave no room will do so for
+        the longest: until then asking again is in vain."""
+        for found in held[: held.index(last)]:
+            found.requests_left += 1
+            found.tokens_left += claim.reserved
+            found.streams_left += claim.stream
+        now, waits = self._clock(), []
+        for scope, found in zip(claim.scopes, held, strict=True):
             found.advance(int(now))
-            streams = found.streams if claim.stream else -1
-            for limit, used in zip(LIMITS, (found.requests, found.tokens, found.today, streams), strict=True):
-                if used >= (most := getattr(scope, limit)):
+            for limit, used in zip(LIMITS, found.used, strict=True):
+                counts = claim.stream or limit != "concurrent_streams"
+                if counts and used >= (most := getattr(scope, limit)):
                     waits.append((found.until(limit, most, now), limit, scope))
         wait, limit, scope = max(waits, key=lambda known: known[0])
-        refuse(claim, scope, limit, wait, held.counters)
+        refuse(claim, scope, limit, wait, held)

@@ -14,7 +14,7 @@ import secrets
 from collections import Counter, deque
 from collections.abc import Coroutine, Iterable, Mapping
 from math import inf
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeout
@@ -65,9 +65,15 @@ class Asking:
 class Known(NamedTuple):
     """A scope's standing."""
 
-    requests: int
-    tokens: int
-    today: int
+    requests_left: float
+    tokens_left: float
+    daily: bool
+
+    @classmethod
+    def of(cls, scope: Scope, requests: int, tokens: int, today: int) -> Self:
+        """`requests`, `tokens`: of the last minute; `today`: tokens of the day."""
+        minute, day = scope.tokens_per_minute - tokens, scope.tokens_per_day - today
+        return cls(scope.requests_per_minute - requests, min(minute, day), day < minute)
 
 
 class RedisLimiter:
@@ -243,7 +249,7 @@ class RedisLimiter:
             if asking.reserved and not number:
                 self._give_back(asking.scopes, asking.reserved, second)
             return
-        standings = [Known(*used[i : i + 3]) for i in range(0, len(used), 3)]
+        standings = [Known.of(scope, *used[3 * i : 3 * i + 3]) for i, scope in enumerate(claim.scopes)]
         if number:
             refuse(claim, claim.scopes[number - 1], tuple(LIMITS)[limit - 1], float(wait), standings)
             return

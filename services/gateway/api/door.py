@@ -100,7 +100,8 @@ class Door:
         )  # fmt: skip
         if pool.entry.cache is None or admitted.uncached:
             return call
-        return msgspec.structs.replace(call, cache_key=answer_key(call, pool.entry.cache, admitted.passed))
+        key = answer_key(call, pool.entry.cache, admitted.passed)
+        return call if key is None else msgspec.structs.replace(call, cache_key=key)
 
     def open(self, call: Call, carrier: Carrier) -> Relay:
         """The call's relay, which drain waits for from now on; whoever owns the carrier then calls `begin`."""

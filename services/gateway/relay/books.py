@@ -68,6 +68,8 @@ class Books:
         else:
             ended.pool.instruments(call.operation, endpoint.version).record(answer)
             call.account.record(answer, ended.pool, endpoint.version, ended.meter.pieces)
+        if ended.meter.cache is not None:
+            self._metrics.cache_requests.labels(call.pool.name, ended.meter.cache).value += 1
         if call.trace.sampled:
             self._trace(ended, answer)
         ttft, tpot = answer.ttft, answer.tpot

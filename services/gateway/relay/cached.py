@@ -10,34 +10,35 @@ from services.gateway.relay.cache.key import in_force
 from services.gateway.relay.cache.store import BYPASS, HIT, MISS, UNAVAILABLE
 from services.gateway.relay.relay import Relay
 from services.gateway.upstream.endpoint import Endpoint
-from services.gateway.upstream.exchange import Headers
 
 CACHE_HEADER = b"x-naru-cache"
+TOLD = {result: [(CACHE_HEADER, result.encode())] for result in (HIT, MISS, BYPASS)}
+"""What a client is told."""
+TOLD[UNAVAILABLE] = TOLD[BYPASS]
 
 
 class CachedRelay(Relay):
     _recording: Recording | None = None
-    _result = BYPASS
+    _told = TOLD[BYPASS]
 
     def permitted(self) -> None:
         call = self._call
-        if call.cache_key is None:
-            self._found(BYPASS, None)
-        else:
+        if call.cache_key is not None:
             self._context.cache.get(call.pool.name, call.cache_key, self._found)
-
-    def headers(self) -> Headers:
-        result = BYPASS if self._result == UNAVAILABLE else self._result
-        return [*super().headers(), (CACHE_HEADER, result.encode())]
+            return
+        self._meter.cache = BYPASS
+        if call.fallbacks:
+            self._send()
+        else:
+            super().permitted()  # most: that the cache is not for them costs them next to nothing
 
     def _found(self, result: str, value: bytes | None) -> None:
         if self.over:
             return  # the client did not wait for it
         kept = None if value is None else decode(value)
         endpoint = None if kept is None else self._author(kept)
-        self._result = MISS if result == HIT and endpoint is None else result
-        self._meter.cache = self._result
-        self._context.metrics.cache_requests.labels(self._call.pool.name, self._result).inc()
+        self._meter.cache = MISS if result == HIT and endpoint is None else result
+        self._told = TOLD[self._meter.cache]
         if kept is not None and endpoint is not None:
             self._dispatch.endpoint = endpoint
             self._replay(kept)
@@ -51,7 +52,7 @@ class CachedRelay(Relay):
         if placed is not call:
             self._call = placed
             self._dispatch = self._new_dispatch()
-        elif self._result == MISS and bounds is not None:
+        elif self._meter.cache == MISS and bounds is not None:
             self.carrier = self._recording = Recording(self.carrier, bounds.bytes // LARGEST)
         super().permitted()
 
@@ -73,7 +74,7 @@ class CachedRelay(Relay):
         self._finish(OK)
 
     def _close(self, outcome: str, status: int, reason: str | None = None, *, client_fault: bool = False) -> None:
-        if outcome == OK and status == 200 and self._recording is not None:
+        if self._recording is not None and outcome == OK and status == 200:
             self._keep(self._recording.body)
         super()._close(outcome, status, reason, client_fault=client_fault)
 

@@ -54,6 +54,8 @@ class Relay:
     _parts: list[bytes]
     _stream: Stream | None = None
     """Where the endpoint answers with events."""
+    _told: Headers = []  # noqa: RUF012 - never changed
+    """What else the answer's head says."""
 
     def __init__(self, call: Call, carrier: Carrier, context: RelayContext, closed: Callable[["Relay"], None]) -> None:
         self._call, self.carrier, self._context, self._closed = call, carrier, context, closed
@@ -338,7 +340,7 @@ class Relay:
         """Which model, version and endpoint answered, and what is left of the caller's limits."""
         endpoint, limits = self._dispatch.endpoint, self._call.account.headers
         names = [(b"x-naru-model", self._dispatch.pool.name.encode())] if endpoint is None else endpoint.names
-        return [*names, *limits] if limits else names
+        return [*names, *limits, *self._told] if limits or self._told else names
 
     def _body(self) -> bytes:
         """The request as the model that is asked at present needs it."""

@@ -16,6 +16,7 @@ from services.gateway.policy.keyring import Principal
 from services.gateway.relay.relay import Relay
 from services.gateway.routing.fleet import ModelPool
 from services.gateway.upstream.exchange import Headers
+from services.gateway.upstream.request import lines
 
 if TYPE_CHECKING:
     from services.gateway.api.direct import DirectProtocol
@@ -188,11 +189,10 @@ class DirectCall:
         self.end(event)
 
     def _head(self, status: int, headers: Headers) -> bytes:
-        lines = b"".join([b"%b: %b\r\n" % header for header in headers])
         stamp = self._server.stamp(self._server.server_state.default_headers)
         close = b"" if self.keep else b"connection: close\r\n"
         return b"%b%bx-request-id: %b\r\n%b%b" % (
-            STATUS_LINES[status], stamp, self._request_id.encode(), lines, close,
+            STATUS_LINES[status], stamp, self._request_id.encode(), lines(headers), close,
         )  # fmt: skip
 
     def _finish(self) -> None:
@@ -213,5 +213,5 @@ class Stamp:
 
     def __call__(self, headers: Headers) -> bytes:
         if headers is not self._made_of:
-            self._made_of, self._lines = headers, b"".join([b"%b: %b\r\n" % header for header in headers])
+            self._made_of, self._lines = headers, lines(headers)
         return self._lines

@@ -95,7 +95,9 @@ def install_torch(install: tuple[str, ...], environment: Mapping[str, str], inde
 
 def is_optimised() -> bool:
     """Whether this interpreter was built with profile-guided optimisation, as Debian's and Docker's are."""
-    return "--enable-optimizations" in str(sysconfig.get_config_var("CONFIG_ARGS"))
+    # Debian asks for it by a target of make (`profile-opt`), which the configuration does not show.
+    debian = Path("/etc/debian_version").exists() and Path(sys.base_prefix) == Path("/usr")
+    return debian or "--enable-optimizations" in str(sysconfig.get_config_var("CONFIG_ARGS"))
 
 
 def installer(tools: Path, python: str) -> tuple[tuple[str, ...], dict[str, str]]:

@@ -13,12 +13,14 @@ import contextlib
 import shlex
 import statistics
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter, process_time
 
 from loadtests import streaming
+from loadtests.configured import LIMITS, POLICIES, key_file
 from loadtests.mock_engine import Counts, MockEngine, served
 from loadtests.peers import PEERS, running
 from loadtests.processes import Cores, busy_seconds, cpu_seconds, gateway, pinned, resident
@@ -26,12 +28,15 @@ from loadtests.report import document, quiet, table
 from loadtests.results import DIRECT, Results
 from loadtests.streaming import Shape
 from loadtests.whole import Step, latencies, saturate
-from loadtests.wire import BrokenAnswer
+from loadtests.wire import KEY, BrokenAnswer
 from tests.support.ports import free_ports
 
 GATEWAY = "naru"
+CONFIGURED = "naru, every policy"
+OURS = (GATEWAY, CONFIGURED)
 CONNECTIONS = 64
-SHAPES = tuple(Shape(streams, tokens=64, pace=0.01) for streams in (64, 256))
+SHAPES = {"64": Shape(64, tokens=64, pace=0.01), "256": Shape(256, 64, 0.01), "calm": Shape(256, 64, 0.04)}
+"""By what a figure's name ends with. The last one leaves every target room: what is seen there is no queue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,7 @@ class Phase:
     """One measurement of one target: its figures by their names."""
 
     clients: int
+    """At once."""
     measure: Callable[[Target], dict[str, float]]
 
 
@@ -77,27 +83,30 @@ class _Clock:
         return self.times[1] - self.times[0]
 
 
-def phases(lengths: Lengths, step: Step) -> list[Phase]:
+def phases(lengths: Lengths, engine: MockEngine) -> list[Phase]:
+    step: Step = engine.step
+
     def rate(target: Target) -> dict[str, float]:
         return {"rate": saturate(target.port, CONNECTIONS, seconds=lengths.rate, alongside=step).per_second}
 
     def latency(target: Target) -> dict[str, float]:
         return {"p50": statistics.median(latencies(target.port, lengths.latency, step)) * 1e6}
 
-    def streams(shape: Shape) -> Callable[[Target], dict[str, float]]:
+    def streams(name: str, shape: Shape) -> Callable[[Target], dict[str, float]]:
         def measure(target: Target) -> dict[str, float]:
-            clock = _Clock(target.pid)
+            clock, engine.pace = _Clock(target.pid), shape.pace
             found = streaming.load(target.port, shape, lengths.streams, clock=clock, alongside=step)
             ttft = statistics.quantiles(found.ttft, n=100, method="inclusive")
             return {
-                f"cpu{shape.streams}": clock.seconds / found.tokens * 10_000,
-                f"ttft50_{shape.streams}": ttft[49] * 1e6,
-                f"ttft99_{shape.streams}": ttft[98] * 1e6,
+                f"cpu{name}": clock.seconds / found.tokens * 10_000,
+                f"ttft50_{name}": ttft[49] * 1e6,
+                f"ttft99_{name}": ttft[98] * 1e6,
             }
 
         return measure
 
-    return [Phase(CONNECTIONS, rate), Phase(1, latency), *(Phase(shape.streams, streams(shape)) for shape in SHAPES)]
+    streamed = [Phase(shape.streams, streams(name, shape)) for name, shape in SHAPES.items()]
+    return [Phase(CONNECTIONS, rate), Phase(1, latency), *streamed]
 
 
 def measure(phase: Phase, target: Target, counts: Counts) -> dict[str, float]:
@@ -125,7 +134,7 @@ def run(targets: list[Target], engine: MockEngine, rounds: int, lengths: Lengths
         results.add(target.name, {"idle": resident(target.pid)})
         saturate(target.port, CONNECTIONS, seconds=1, alongside=engine.step)  # to warm up
     for number in range(rounds):
-        for phase in phases(lengths, engine.step):
+        for phase in phases(lengths, engine):
             for target in targets:
                 try:
                     results.add(target.name, measure(phase, target, engine.counts))
@@ -150,7 +159,7 @@ def serving(names: list[str], engines: list[int], cores: set[int]) -> Iterator[l
 
 
 def _is_there(name: str) -> bool:
-    if name == GATEWAY or PEERS[name].path.exists():
+    if name in OURS or PEERS[name].path.exists():
         return True
     print(f"bench: {name} is not installed and left out: python -m loadtests.peers", flush=True)
     return False
@@ -160,14 +169,19 @@ def _is_there(name: str) -> bool:
 def _started(name: str, engines: list[int]) -> Iterator[Target]:
     if name == GATEWAY:
         with gateway(engines) as made:
-            yield Target(name, made.port, made.process.pid)
+            yield Target(name, made.port, made.pid)
+    elif name == CONFIGURED:
+        with tempfile.TemporaryDirectory() as folder:
+            keys = key_file(Path(folder) / "keys.yaml", {KEY: LIMITS})
+            with gateway(engines, keys=keys, settings={"NARU_API_KEY": "sk-other"}, **POLICIES) as made:
+                yield Target(name, made.port, made.pid)
     else:
         with running(PEERS[name], engines) as (pid, port):
             yield Target(name, port, pid)
 
 
 def main() -> None:
-    known = [GATEWAY, *PEERS]
+    known = [*OURS, *PEERS]
     parser = argparse.ArgumentParser(description="The gateway beside Envoy, vllm-router and the engine directly.")
     parser.add_argument("--targets", nargs="+", choices=known, default=known, help="beside the engine directly")
     parser.add_argument("--rounds", type=int, default=5)
@@ -176,7 +190,7 @@ def main() -> None:
     arguments = parser.parse_args()
     cores = Cores.divided()
     engines = free_ports(3)
-    engine = MockEngine(engines, SHAPES[0].tokens, SHAPES[0].pace)
+    engine = MockEngine(engines, SHAPES["64"].tokens, SHAPES["64"].pace)
     with (
         pinned(cores.load),
         served(engine) as held,

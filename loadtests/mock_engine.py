@@ -73,12 +73,12 @@ class MockEngine:
     """Tokens come `pace` seconds apart; the first one at once, so that TTFT shows what lies in between.
 
     With `late`, the first one too takes a pace, the role comes with it, and the reason to stop with the last: as from a
-    real engine.
+    real engine. `pace` may be changed while there is no stream.
     """
 
     def __init__(self, ports: list[int], tokens: int, pace: float, *, late: bool = False) -> None:
         script = Script(tokens)
-        self._tokens, self._pace, self._late = tokens, pace, late
+        self._tokens, self.pace, self._late = tokens, pace, late
         self._role = _frame(chunk(ROLE) if late else STREAM_HEAD + chunk(ROLE))
         self._frames = [_frame(chunk(script.token(number))) for number in range(tokens)]
         self._ends = {usage: chunk(script.end(usage)) + LAST_CHUNK for usage in (False, True)}
@@ -181,7 +181,7 @@ class MockEngine:
         stream = Stream(connection, tag, USAGE_WANTED in compact, monotonic())
         connection.answering = stream
         if self._late:
-            stream.due += self._pace
+            stream.due += self.pace
             self._streams.append(stream)
             self._send(connection, STREAM_HEAD)
         else:
@@ -203,7 +203,7 @@ class MockEngine:
         if self._late and stream.sent == self._tokens:
             self._finish(stream, data)
             return
-        stream.due += self._pace
+        stream.due += self.pace
         self._streams.append(stream)
         self._send(connection, data)
 

@@ -1,89 +1,66 @@
-"""What limits, admission, prices and the cache cost: the same gateway with and without them, under the same load.
+"""What limits, admission, prices and the cache cost: the same load on models and keys with and without them.
 
     python -m loadtests.policies
 
-Processor time of the gateway for each request that is not streamed, at 64 connections. The gateways have the same core
-in turn, and each round measures all of them, so that a machine whose speed drifts treats all alike. Nothing is refused,
-and no answer comes from the cache: what is measured is the cost of looking.
+Processor time of the gateway for each request that is not streamed, at 64 connections. One process serves all: two
+processes differ by more than what is measured, for where their memory happens to lie. Short measurements take turns,
+in an order drawn anew for each round, and each is compared with the bare one of its round.
 Exits with 1 where all of it together costs more than `ALLOWED`.
 """
 
 import argparse
 import contextlib
-import hashlib
+import random
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from loadtests.bench import CONNECTIONS
+from loadtests.configured import LIMITS, POLICIES, key_file
 from loadtests.mock_engine import MockEngine, served
 from loadtests.processes import Bench, Cores, cpu_seconds, gateway, pinned
 from loadtests.results import Results, Spread
 from loadtests.whole import Step, saturate
-from loadtests.wire import whole_request
+from loadtests.wire import MESSAGES, request
 from tests.support.ports import free_ports
 
 ALLOWED = 8.0
 """Microseconds."""
-SECRET = "sk-policies"
-PLENTY = 10**9
-LIMITS = {
-    "requests_per_minute": PLENTY,
-    "tokens_per_minute": PLENTY,
-    "tokens_per_day": PLENTY,
-    "concurrent_streams": PLENTY,
-}
-MODEL: dict[str, Any] = {
-    "admission": {"concurrency": 10_000}, "price": {"input": 0.15, "output": 0.6, "currency": "USD"},
-    "cache": {"ttl": "60s"},
-}  # fmt: skip
+FREE, LIMITED = "sk-policies-free", "sk-policies-held"
 BARE, ALL, FIGURE = "bare", "all", "cpu"
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    limits: Mapping[str, int] = field(default_factory=dict)
-    """Of the key and of its tenant."""
+    key: str = FREE
     model: Mapping[str, Any] = field(default_factory=dict)
 
 
 VARIANTS = {
     BARE: Variant(),
-    "limits": Variant(LIMITS),
-    **{name: Variant(model={name: value}) for name, value in MODEL.items()},
-    ALL: Variant(LIMITS, MODEL),
+    "limits": Variant(LIMITED),
+    **{name: Variant(model={name: value}) for name, value in POLICIES.items()},
+    ALL: Variant(LIMITED, POLICIES),
 }
 
 
 @contextlib.contextmanager
-def serving(cores: set[int], engines: list[int], names: Iterable[str] = VARIANTS) -> Iterator[dict[str, Bench]]:
-    """A gateway for each of these variants, on these cores."""
-    with contextlib.ExitStack() as stack, pinned(cores):
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        yield {
-            name: stack.enter_context(
-                gateway(engines, keys=_keys(folder, name, VARIANTS[name]), **VARIANTS[name].model)
-            )
-            for name in names
-        }
+def serving(cores: set[int], engines: list[int]) -> Iterator[Bench]:
+    """A gateway with a model for each variant, on these cores."""
+    with tempfile.TemporaryDirectory() as folder, pinned(cores):
+        keys = key_file(Path(folder) / "keys.yaml", {FREE: {}, LIMITED: LIMITS})
+        with gateway(engines, keys=keys, others={name: one.model for name, one in VARIANTS.items()}) as made:
+            yield made
 
 
-def _keys(folder: Path, name: str, variant: Variant) -> Path:
-    key = {"name": "a", "tenant": "shop", "sha256": hashlib.sha256(SECRET.encode()).hexdigest(), **variant.limits}
-    path = folder / f"{name}.yaml"
-    path.write_text(yaml.safe_dump({"keys": [key], "tenants": {"shop": dict(variant.limits)}}), encoding="utf-8")
-    return path
-
-
-def measure(made: Bench, seconds: float, step: Step) -> float:
+def measure(made: Bench, name: str, seconds: float, step: Step) -> float:
     """Microseconds of processor time for each request."""
+    asked = request({"model": name, "messages": MESSAGES}, key=VARIANTS[name].key)
     before = cpu_seconds(made.pid)
-    rate = saturate(made.port, CONNECTIONS, seconds=seconds, alongside=step, request=whole_request(SECRET))
+    rate = saturate(made.port, CONNECTIONS, seconds=seconds, alongside=step, request=asked)
     return (cpu_seconds(made.pid) - before) / rate.requests * 1e6
 
 
@@ -101,18 +78,19 @@ def _cell(found: Spread) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="What limits, admission, prices and the cache cost each request.")
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
+    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--seconds", type=float, default=0.5, help="of each measurement")
     arguments = parser.parse_args()
     cores, engines = Cores.divided(), free_ports(3)
-    engine, results = MockEngine(engines, 1, 0.0), Results(list(VARIANTS))
+    engine, results, draw = MockEngine(engines, 1, 0.0), Results(list(VARIANTS)), random.Random(1)
     with pinned(cores.load), served(engine) as held, serving(cores.target, engines) as made, held:
-        for one in made.values():
-            measure(one, 1.0, engine.step)  # to warm up
+        for name in VARIANTS:
+            measure(made, name, 1.0, engine.step)  # to warm up
         for number in range(arguments.rounds):
-            for name, one in made.items():
-                results.add(name, {FIGURE: measure(one, arguments.seconds, engine.step)})
-            print(f"policies: round {number + 1} of {arguments.rounds} done", flush=True)
+            for name in draw.sample(list(VARIANTS), len(VARIANTS)):
+                results.add(name, {FIGURE: measure(made, name, arguments.seconds, engine.step)})
+            if (number + 1) % 10 == 0:
+                print(f"policies: round {number + 1} of {arguments.rounds} done", flush=True)
     print(table(results))
     cost = results.added(ALL, FIGURE, to=BARE).median
     if cost > ALLOWED:

@@ -23,6 +23,7 @@ from tests.support.ports import free_ports
 
 OFF = "off"
 SAMPLES = {"1 %": "0.01", "every request": "1"}
+STREAMS = SHAPES["64"]
 
 
 class Sink(BaseHTTPRequestHandler):
@@ -61,7 +62,7 @@ def measure(made: Bench, seconds: float, step: Step) -> dict[str, float]:
     rate = saturate(made.port, CONNECTIONS, seconds=seconds, alongside=step)
     spent = cpu_seconds(made.pid) - before
     times: list[float] = []
-    streamed = load(made.port, SHAPES[0], seconds, clock=lambda: times.append(cpu_seconds(made.pid)), alongside=step)
+    streamed = load(made.port, STREAMS, seconds, clock=lambda: times.append(cpu_seconds(made.pid)), alongside=step)
     return {
         "rate": rate.per_second,
         "request": spent / rate.requests * 1e6,
@@ -92,7 +93,7 @@ def main() -> None:
     if arguments.sink:
         ThreadingHTTPServer(("127.0.0.1", arguments.sink), Sink).serve_forever()
     cores, engines = Cores.divided(), free_ports(3)
-    engine, results = MockEngine(engines, SHAPES[0].tokens, SHAPES[0].pace), Results([OFF, *SAMPLES])
+    engine, results = MockEngine(engines, STREAMS.tokens, STREAMS.pace), Results([OFF, *SAMPLES])
     with pinned(cores.load), served(engine) as held, serving(cores, engines) as made, held:
         for one in made.values():
             saturate(one.port, CONNECTIONS, seconds=1, alongside=engine.step)  # to warm up

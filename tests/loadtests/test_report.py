@@ -12,6 +12,8 @@ NAMES = (
     "ttft99_64",
     "ttft50_256",
     "ttft99_256",
+    "ttft50_calm",
+    "ttft99_calm",
     "idle",
     "after",
     "others",

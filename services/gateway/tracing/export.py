@@ -44,8 +44,8 @@ class OtlpTraces:
         self._bound = round(settings.sample * (1 << 64))  # as the SDK's TraceIdRatioBased compares
         self._content = settings.content
         self._random = random.Random()  # noqa: S311 - as the SDK's own ids: unique, not secret
-        exporter = OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces", timeout=5)
-        self._processor = BatchSpanProcessor(exporter, MOST, EVERY, AT_ONCE)
+        self._exporter = OTLPSpanExporter(f"{endpoint.rstrip('/')}/v1/traces", timeout=5)
+        self._processor = BatchSpanProcessor(self._exporter, MOST, EVERY, AT_ONCE)
         self._resource = Resource.create({"service.name": "naru-gateway"})
 
     def begin(self, headers: tuple[Header, ...]) -> tuple[Trace, tuple[Header, ...]]:
@@ -89,8 +89,10 @@ class OtlpTraces:
                 loop.call_soon_threadsafe(sent.set)
 
         threading.Thread(target=send, daemon=True).start()
-        with contextlib.suppress(TimeoutError):
+        try:
             await asyncio.wait_for(sent.wait(), GRACE)
+        except TimeoutError:
+            self._exporter.shutdown()  # else it would go on trying for half a minute
 
     def new_span(self) -> int:
         return self._random.getrandbits(64) or 1

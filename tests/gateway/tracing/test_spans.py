@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from time import perf_counter
@@ -271,6 +272,7 @@ async def test_a_collector_that_fails_or_hangs_is_felt_by_nobody(status: int, se
             await gateway.until_outcome("ok", 100)
             began = perf_counter()
         assert perf_counter() - began < 10
+    Collector.until(lambda: not any(thread.name.startswith("OtelBatch") for thread in threading.enumerate()))
 
 
 async def test_off_the_clients_own_context_travels_as_it_came(tmp_path: Path) -> None:

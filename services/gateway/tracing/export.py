@@ -92,7 +92,8 @@ class OtlpTraces:
         try:
             await asyncio.wait_for(sent.wait(), GRACE)
         except TimeoutError:
-            self._exporter.shutdown()  # else it would go on trying for half a minute
+            # Else it would go on trying for half a minute.
+            self._exporter.shutdown()  # type: ignore[no-untyped-call] # the SDK's
 
     def new_span(self) -> int:
         return self._random.getrandbits(64) or 1

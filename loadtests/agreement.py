@@ -4,8 +4,9 @@
     python -m loadtests.agreement --host http://127.0.0.1:8080 \\
         --model smollm2-135m-instruct --rate 0.5 --requests 40 --tokens 16
 
-Both are open loops with Poisson arrivals, and send messages of the same length for answers of the same length. Needs
-what `make up` installs: vLLM's benchmark, and a tokenizer.
+Both are open loops with the same arrivals (Poisson's by default), and send messages of the same length for answers of
+the same length. Where few requests share an engine, chance decides how many do: `--burstiness 100` spreads them evenly.
+Needs what `make up` installs: vLLM's benchmark, and a tokenizer.
 """
 
 import argparse
@@ -46,8 +47,8 @@ def theirs(options: argparse.Namespace, host: str, key: str, folder: Path) -> Fi
         "backend": "openai-chat", "base-url": host, "endpoint": "/v1/chat/completions", "model": options.model,
         "tokenizer": options.tokenizer, "dataset-name": "random", "random-input-len": options.words,
         "random-output-len": options.tokens, "num-prompts": options.requests, "request-rate": options.rate,
-        "percentile-metrics": "ttft,tpot,itl", "metric-percentiles": "50,99", "seed": options.seed,
-        "result-dir": folder, "result-filename": "theirs.json",
+        "burstiness": options.burstiness, "percentile-metrics": "ttft,tpot,itl", "metric-percentiles": "50,99",
+        "seed": options.seed, "result-dir": folder, "result-filename": "theirs.json",
     }  # fmt: skip
     arguments = [part for name, value in told.items() for part in (f"--{name}", str(value))]
     flags = ["--ignore-eos", "--save-result", "--disable-tqdm"]
@@ -65,8 +66,9 @@ def ours(options: argparse.Namespace, host: str, key: str, folder: Path) -> Figu
     registry.write_text(yaml.safe_dump({"models": {options.model: {**entry, "slo": promised}}}))
     told = {
         "host": host, "key": key, "out": folder, "registry": registry, "load": "steady", "users": 1,
-        "arrivals": options.rate, "run-time": f"{round(options.requests / options.rate)}s", "words": options.words,
-        "tokens": options.tokens, "prefixes": 0, "seed": options.seed,
+        "arrivals": options.rate, "burstiness": options.burstiness,
+        "run-time": f"{round(options.requests / options.rate)}s", "words": options.words, "tokens": options.tokens,
+        "prefixes": 0, "seed": options.seed,
     }  # fmt: skip
     arguments = [part for name, value in told.items() for part in (f"--{name}", str(value))]
     run([sys.executable, "-m", "loadtests.load", *arguments, "--ignore-eos", "ChatUser"], accepted=(0, 1, 3))
@@ -109,6 +111,7 @@ def main() -> None:
     parser.add_argument("--tokenizer", help="a folder; the packaged model's where left out")
     parser.add_argument("--rate", type=float, default=20, help="requests a second")
     parser.add_argument("--requests", type=int, default=400)
+    parser.add_argument("--burstiness", type=float, default=1, help="of arrivals: 1 is Poisson, more is evener")
     parser.add_argument("--words", type=int, default=20, help="of a message; tokens, to the other")
     parser.add_argument("--tokens", type=int, default=50, help="of an answer")
     parser.add_argument("--ttft", type=float, default=100, help="ms: what counts as goodput")

@@ -55,8 +55,8 @@ class Bench:
         self.knee = self._knee() if options.load == Shape.KNEE else None
 
     told = (
-        "load", "num_users", "run_time", "arrivals", "think", "mix", "words", "tokens", "prefixes", "prefix_words",
-        "prompts", "seed", "ignore_eos", "quantile", "ttft", "tpot",
+        "load", "num_users", "run_time", "arrivals", "burstiness", "think", "mix", "words", "tokens", "prefixes",
+        "prefix_words", "prompts", "seed", "ignore_eos", "quantile", "ttft", "tpot",
     )  # fmt: skip
     """The options that a report names."""
 

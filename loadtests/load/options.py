@@ -1,6 +1,7 @@
 """What a load test can be told beyond locust's own options."""
 
 import argparse
+import math
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -17,6 +18,10 @@ def add(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--arrivals", type=float, default=0.0,
         help="open loop: requests a second of each user, at random; 0: each waits for its answers",
+    )  # fmt: skip
+    group.add_argument(
+        "--burstiness", type=_above_zero, default=1.0,
+        help="of arrivals: 1 is Poisson, more is evener, less comes in bursts (vllm bench serve's)",
     )  # fmt: skip
     group.add_argument(
         "--think", type=float, default=1.0, help="seconds a user thinks between two requests, on average"
@@ -53,3 +58,10 @@ def prompts(options: argparse.Namespace) -> Prompts:
         return ShareGpt(options.prompts)
     kinds = fixed(options.words, options.tokens) if options.words and options.tokens else MIXES[options.mix]
     return Generated(kinds, options.seed, options.prefixes, options.prefix_words)
+
+
+def _above_zero(text: str) -> float:
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError("must be more than 0")
+    return value

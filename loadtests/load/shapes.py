@@ -1,5 +1,9 @@
-"""How many users there are at what time. A shape is a function of seconds; `Knee` in `knee.py` listens, too."""
+"""How many users there are at what time, and how far apart their requests come.
 
+A shape is a function of seconds; `Knee` in `knee.py` listens, too.
+"""
+
+import random
 from collections.abc import Callable
 from enum import StrEnum
 
@@ -35,3 +39,9 @@ def soak(most: int, seconds: float) -> Users:
 
 
 SHAPES = {Shape.STEADY: steady, Shape.RAMP: ramp, Shape.SPIKE: spike, Shape.SOAK: soak}
+
+
+def gap(draw: random.Random, rate: float, burstiness: float) -> float:
+    """Seconds to the next of so many arrivals a second: Gamma-distributed, its shape the burstiness, as `vllm bench
+    serve` has it. A shape of 1 is a Poisson process."""
+    return draw.gammavariate(burstiness, 1 / (rate * burstiness))

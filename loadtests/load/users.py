@@ -1,8 +1,9 @@
 """Users: each asks as its kind of client does, one after the other, or whenever the next one is due.
 
 Closed loop: a user thinks, asks, reads, thinks. A server that slows down is asked less, and looks better than it is.
-Open loop (`--arrivals`): each user stands for so many requests a second, which come at random (Poisson) and wait for no
-other; a request's clock starts when it was due. So come users who do not know of each other, and nothing can hide.
+Open loop (`--arrivals`): each user stands for so many requests a second, which come at random (Poisson, unless
+`--burstiness` says otherwise) and wait for no other; a request's clock starts when it was due. So come users who do not
+know of each other, and nothing can hide.
 """
 
 import random
@@ -18,6 +19,7 @@ from locust.user.task import LOCUST_STATE_RUNNING
 from loadtests.load.answer import Reply
 from loadtests.load.bench import Bench
 from loadtests.load.prompts import Conversation, Message
+from loadtests.load.shapes import gap
 from services.gateway.registry import Task
 
 _numbers = count()
@@ -69,9 +71,9 @@ class ModelUser(User):
 
     def _arrive(self) -> None:
         """One arrival after the other, none of which waits for an answer, until the test ends."""
-        due = perf_counter()
+        due, options = perf_counter(), self.bench.options
         while self._state == LOCUST_STATE_RUNNING:
-            due += self.draw.expovariate(self.bench.options.arrivals)
+            due += gap(self.draw, options.arrivals, options.burstiness)
             gevent.sleep(max(0.0, due - perf_counter()))
             self._open.spawn(self._answer, Reply(due))
 

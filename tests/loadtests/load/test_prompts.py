@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from loadtests.load.prompts import MIXES, Generated, PromptError, ShareGpt, fixed
-from loadtests.load.shapes import SHAPES, Shape
+from loadtests.load.shapes import SHAPES, Shape, gap
 
 
 def test_the_same_seed_asks_the_same() -> None:
@@ -67,3 +67,12 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_shapes(shape: Shape, expected: list[int]) -> None:
     users = SHAPES[shape](50, 100.0)
     assert [users(at) for at in (0.0, 30.0, 50.0, 99.0)] == expected
+
+
+@pytest.mark.parametrize("burstiness", [0.25, 1.0, 100.0])
+def test_arrivals_keep_their_rate_however_evenly_they_come(burstiness: float) -> None:
+    draw = random.Random(5)
+    gaps = [gap(draw, rate=4, burstiness=burstiness) for _ in range(20_000)]
+    mean = statistics.fmean(gaps)
+    assert mean == pytest.approx(1 / 4, rel=0.05)
+    assert statistics.stdev(gaps) / mean == pytest.approx(burstiness**-0.5, rel=0.05)

@@ -49,6 +49,7 @@ class RelayResponse(Response):
 class AsgiCarrier:
     relay: Relay
     chunks = None
+    writes_lines = False
 
     def __init__(self, scope: Scope, send: Send, write_timeout: float) -> None:
         self._path: str = scope["path"]

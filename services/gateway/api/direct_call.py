@@ -152,6 +152,8 @@ class DirectCall:
 
     # Carrier
 
+    writes_lines = True
+
     @property
     def flushed(self) -> bool:
         return not self._server.flow.write_paused
@@ -191,8 +193,9 @@ class DirectCall:
     def _head(self, status: int, headers: Headers) -> bytes:
         stamp = self._server.stamp(self._server.server_state.default_headers)
         close = b"" if self.keep else b"connection: close\r\n"
-        return b"%b%bx-request-id: %b\r\n%b%b" % (
-            STATUS_LINES[status], stamp, self._request_id.encode(), lines(headers), close,
+        limits = b"" if self.relay is None else self.relay.limit_lines()
+        return b"%b%bx-request-id: %b\r\n%b%b%b" % (
+            STATUS_LINES[status], stamp, self._request_id.encode(), lines(headers), limits, close,
         )  # fmt: skip
 
     def _finish(self) -> None:

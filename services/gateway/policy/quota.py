@@ -14,7 +14,7 @@ from services.gateway.policy.windows.limiter import Limiter, Standing
 from services.gateway.relay.account import LIMIT_HEADER, Account, Applicant
 from services.gateway.relay.dialects import Usage
 from services.gateway.routing.fleet import ModelPool
-from services.gateway.upstream.request import Header
+from services.gateway.upstream.request import Header, headers
 
 FIRST_GUESS = 512
 """Tokens that a call is expected to use, until one has ended."""
@@ -62,6 +62,9 @@ class Unlimited:
     def __init__(self, ledger: Ledger, principal: Principal, size: int) -> None:
         self._ledger, self._principal, self._size = ledger, principal, size
 
+    def lines(self) -> bytes:
+        return b""
+
     def open(self, applicant: Applicant) -> None:
         applicant.permitted()
 
@@ -95,8 +98,11 @@ class Limited:
 
     @property
     def headers(self) -> Sequence[Header]:
-        told = self._terms.told.headers(self._standings, self.reserved if self.since else 0)
-        return [*told, (LIMIT_HEADER, self._which.encode())] if self._which else told
+        return headers(self.lines())
+
+    def lines(self) -> bytes:
+        told = self._terms.told.lines(self._standings, self.reserved if self.since else 0)
+        return told + LIMIT_HEADER + b": " + self._which.encode() + b"\r\n" if self._which else told
 
     def open(self, applicant: Applicant) -> None:
         self._applicant = applicant

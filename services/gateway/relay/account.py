@@ -30,6 +30,9 @@ class Account(Protocol):
     def headers(self) -> Sequence[Header]:
         """What the answer's head says of the caller's limits."""
 
+    def lines(self) -> bytes:
+        """The same, as lines of a head."""
+
     def open(self, applicant: Applicant) -> None:
         """Calls `permitted` or `abort`: at once, or later where the answer is to be fetched."""
 
@@ -47,6 +50,9 @@ class Nobody:
     """The account of a call that nobody pays for."""
 
     headers: Sequence[Header] = ()
+
+    def lines(self) -> bytes:
+        return b""
 
     def open(self, applicant: Applicant) -> None:
         applicant.permitted()

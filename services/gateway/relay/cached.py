@@ -69,7 +69,7 @@ class CachedRelay(Relay):
                 self._start(kept.headers)
             self.carrier.end(kept.body)
         else:
-            self.carrier.whole(200, [*kept.headers, *self.headers()], kept.body)
+            self.carrier.whole(200, [*kept.headers, *self._head()], kept.body)
         self._meter.whole_left()
         self._finish(OK)
 

@@ -16,6 +16,11 @@ class Carrier(Protocol):
         written so."""
 
     @property
+    def writes_lines(self) -> bool:
+        """Whether it writes header lines, and fetches those of the caller's limits itself (`Relay.limit_lines`): to
+        make headers of them first would take three times as long."""
+
+    @property
     def flushed(self) -> bool:
         """Whether the client's connection has taken everything so far."""
 

@@ -42,6 +42,7 @@ class Gathered:
 
     flushed = True
     chunks = None
+    writes_lines = False
 
     def __init__(self) -> None:
         self.answer: asyncio.Future[Whole] = asyncio.get_running_loop().create_future()

@@ -240,7 +240,7 @@ class Relay:
 
     def _start(self, headers: Headers) -> None:
         self._begun = True
-        self.carrier.start(200, [*headers, *self.headers(), *UNBUFFERED])
+        self.carrier.start(200, [*headers, *self._head(), *UNBUFFERED])
 
     def commit(self) -> None:
         self.committed = True
@@ -280,7 +280,7 @@ class Relay:
             self._pass_whole(body)
 
     def _pass_whole(self, body: bytes) -> None:
-        headers = [*self._headers, *self.headers()]
+        headers = [*self._headers, *self._head()]
         if self._status == 429 and not any(name == b"retry-after" for name, _ in headers):
             headers.append((b"retry-after", b"1"))
         self.carrier.whole(self._status, headers, body)
@@ -312,7 +312,7 @@ class Relay:
         elif self._begun:
             self.carrier.break_off(error, self._call.dialect.error_event(self._context.describe(error)))
         else:
-            self.carrier.error(error, self.headers())
+            self.carrier.error(error, self._head())
         fault = outcome == ENGINE_REFUSED and not error.retryable
         self._close(outcome or error.reason, error.http_status, error.message, client_fault=fault)
 
@@ -338,9 +338,20 @@ class Relay:
 
     def headers(self) -> Headers:
         """Which model, version and endpoint answered, and what is left of the caller's limits."""
-        endpoint, limits = self._dispatch.endpoint, self._call.account.headers
+        return [*self._names(), *self._call.account.headers]
+
+    def limit_lines(self) -> bytes:
+        """What is left of the caller's limits, as lines of a head."""
+        return self._call.account.lines()
+
+    def _head(self) -> Headers:
+        """What the carrier is to be given."""
+        return self._names() if self.carrier.writes_lines else self.headers()
+
+    def _names(self) -> Headers:
+        endpoint = self._dispatch.endpoint
         names = [(b"x-naru-model", self._dispatch.pool.name.encode())] if endpoint is None else endpoint.names
-        return [*names, *limits, *self._told] if limits or self._told else names
+        return [*names, *self._told] if self._told else names
 
     def _body(self) -> bytes:
         """The request as the model that is asked at present needs it."""

@@ -12,6 +12,12 @@ def lines(headers: Iterable[Header]) -> bytes:
     return b"".join([name + b": " + value + b"\r\n" for name, value in headers])  # half of what `%` takes
 
 
+def headers(of: bytes) -> list[Header]:
+    """The headers that these lines are."""
+    split = (line.partition(b": ") for line in of.split(b"\r\n")[:-1])
+    return [(name, value) for name, _, value in split]
+
+
 def encode(method: str, path: str, endpoint: Endpoint, head: bytes, body: bytes) -> bytes:
     """Request line, Host, the header lines of `head`, Content-Length where there is a body, and the body."""
     start = f"{method} {path} HTTP/1.1\r\nhost: {endpoint.authority}\r\n".encode("ascii")

@@ -12,6 +12,7 @@ from services.gateway.policy.keyring import Scope
 from services.gateway.policy.windows.headers import Told, duration
 from services.gateway.policy.windows.limiter import Standing
 from services.gateway.policy.windows.memory import MemoryLimiter
+from services.gateway.upstream.request import headers
 
 NOON = 12 * 3600.0
 
@@ -268,7 +269,7 @@ def test_headers_tell_the_limit_that_leaves_least(limiter: MemoryLimiter) -> Non
     tenant = Scope("tenant:t", "t", requests_per_minute=5, tokens_per_minute=1000)
     limiter.settle(ask(limiter, key, tenant), 60)
     asked = ask(limiter, key, tenant)
-    assert dict(Told(asked.scopes).headers(asked.standings, own=0)) == {
+    assert dict(headers(Told(asked.scopes).lines(asked.standings, own=0))) == {
         b"x-ratelimit-limit-requests": b"5",
         b"x-ratelimit-remaining-requests": b"3",
         b"x-ratelimit-reset-requests": b"1m0s",

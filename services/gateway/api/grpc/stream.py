@@ -29,6 +29,7 @@ Translate = Callable[[bytes], Message | None]
 class StreamCarrier:
     relay: Relay
     chunks = None
+    writes_lines = False
 
     def __init__(self, visit: Visit, translate: Translate, write_timeout: float) -> None:
         self._visit, self._translate, self._write_timeout = visit, translate, write_timeout

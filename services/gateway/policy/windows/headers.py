@@ -9,12 +9,12 @@ from math import inf
 
 from services.gateway.policy.keyring import Scope
 from services.gateway.policy.windows.limiter import Standing, until_tomorrow
-from services.gateway.upstream.request import Header
 
-LIMIT_REQUESTS, LIMIT_TOKENS = b"x-ratelimit-limit-requests", b"x-ratelimit-limit-tokens"
-REMAINING_REQUESTS, REMAINING_TOKENS = b"x-ratelimit-remaining-requests", b"x-ratelimit-remaining-tokens"
-RESET_REQUESTS = (b"x-ratelimit-reset-requests", b"1m0s")
-RESET_TOKENS = (b"x-ratelimit-reset-tokens", b"1m0s")
+REQUESTS = (
+    b"x-ratelimit-limit-requests: %d\r\nx-ratelimit-remaining-requests: %%d\r\nx-ratelimit-reset-requests: 1m0s\r\n"
+)
+TOKENS = b"x-ratelimit-limit-tokens: %d\r\nx-ratelimit-remaining-tokens: %%d\r\nx-ratelimit-reset-tokens: %%b\r\n"
+MINUTE = b"1m0s"
 """When a minute that slides is empty again, if nothing more comes."""
 
 
@@ -22,46 +22,44 @@ class Told:
     """What a caller of these scopes is told: which limits there are does not change, so that is worked out once."""
 
     def __init__(self, scopes: Sequence[Scope]) -> None:
-        self._requests = [_header(LIMIT_REQUESTS, scope.requests_per_minute) for scope in scopes]
-        self._minute = [_header(LIMIT_TOKENS, scope.tokens_per_minute) for scope in scopes]
-        self._day = [_header(LIMIT_TOKENS, scope.tokens_per_day) for scope in scopes]
+        self._requests = [_filled(REQUESTS, scope.requests_per_minute) for scope in scopes]
+        self._minute = [_filled(TOKENS, scope.tokens_per_minute) for scope in scopes]
+        self._day = [_filled(TOKENS, scope.tokens_per_day) for scope in scopes]
         self._limits_requests = any(scope.requests_per_minute != inf for scope in scopes)
         self._limits_tokens = any(scope.metered for scope in scopes)
-        self._reset = 0, RESET_TOKENS
+        self._reset = 0, MINUTE
         """When the day ends, as of that second."""
 
-    def headers(self, standings: Sequence[Standing], own: int) -> list[Header]:
-        """For requests and for tokens the limit that leaves least. `own`: tokens reserved for the call itself, which
-        it has not used."""
-        made: list[Header] = []
+    def lines(self, standings: Sequence[Standing], own: int) -> bytes:
+        """For requests and for tokens the limit that leaves least, as lines of a head. `own`: tokens reserved for the
+        call itself, which it has not used."""
         if not standings:
-            return made
+            return b""
         requests, tokens, asked, spent = inf, inf, 0, 0
         for at, one in enumerate(standings):
             if one.requests_left < requests:
                 requests, asked = one.requests_left, at
             if one.tokens_left < tokens:
                 tokens, spent = one.tokens_left, at
+        made = b""
         if self._limits_requests:
-            rest = b"%d" % requests if requests > 0 else b"0"
-            made = [self._requests[asked], (REMAINING_REQUESTS, rest), RESET_REQUESTS]
+            made = self._requests[asked] % max(0, requests)
         if self._limits_tokens:
-            tokens += own
-            rest = b"%d" % tokens if tokens > 0 else b"0"
-            daily = standings[spent].daily
-            limit = self._day[spent] if daily else self._minute[spent]
-            made += (limit, (REMAINING_TOKENS, rest), self._tomorrow() if daily else RESET_TOKENS)
+            left = max(0, tokens + own)
+            if standings[spent].daily:
+                return made + self._day[spent] % (left, self._tomorrow())
+            return made + self._minute[spent] % (left, MINUTE)
         return made
 
-    def _tomorrow(self) -> Header:
+    def _tomorrow(self) -> bytes:
         second = int(time.time())
         if second != self._reset[0]:
-            self._reset = second, (RESET_TOKENS[0], duration(until_tomorrow(second)))
+            self._reset = second, duration(until_tomorrow(second))
         return self._reset[1]
 
 
-def _header(name: bytes, limit: float) -> Header:
-    return name, b"" if limit == inf else b"%d" % limit
+def _filled(lines: bytes, limit: float) -> bytes:
+    return b"" if limit == inf else lines % limit
 
 
 def duration(seconds: float) -> bytes:

@@ -59,6 +59,10 @@ class Recording:
     # Carrier
 
     @property
+    def writes_lines(self) -> bool:
+        return self._carrier.writes_lines
+
+    @property
     def flushed(self) -> bool:
         return self._carrier.flushed
 

@@ -81,7 +81,11 @@ def sentiment() -> Asking:
 
 def llm() -> Asking:
     messages = [{"role": "user", "content": "Count to five."}]
-    variables = {"NARU_LLM__SERVED_NAME": MODEL, "NARU_LLM__MAX_MODEL_LEN": "512"}
+    variables = {
+        "NARU_LLM__SERVED_NAME": MODEL, "NARU_LLM__MAX_MODEL_LEN": "512",
+        # vLLM binds its work to cores, and two pods on one machine to the same ones.
+        "VLLM_CPU_OMP_THREADS_BIND": "nobind", "OMP_NUM_THREADS": "1",
+    }  # fmt: skip
     kind = Kind("chat", "services.llm", "/health", by_environment="LLM", variables=variables)
     return Asking(
         kind, "/v1/chat/completions",

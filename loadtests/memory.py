@@ -44,7 +44,7 @@ class Soak:
     idle: Held
     after: Held
     engine: Counts
-    rows: list[tuple[str, float, int]] = field(default_factory=list)
+    rows: list[tuple[str, float, frozenset[str]]] = field(default_factory=list)
     """What was done, MiB resident and time series then."""
 
 
@@ -84,8 +84,9 @@ def loads(made: Bench, amounts: Amounts) -> Iterator[tuple[str, int, Callable[[i
     yield "invented paths", amounts.names, lambda count: spread(count, invented_path, made.gateway)
 
 
-def series(made: Bench) -> int:
-    return sum(not line.startswith("#") for line in made.metrics().splitlines())
+def series(made: Bench) -> frozenset[str]:
+    """By their names and labels."""
+    return frozenset(line.rpartition(" ")[0] for line in made.metrics().splitlines() if not line.startswith("#"))
 
 
 def soak(amounts: Amounts) -> Soak:
@@ -116,8 +117,8 @@ def main() -> None:
     arguments = parser.parse_args()
     done = soak(Amounts(arguments.requests, arguments.cancelled, arguments.names))
     print("| after | RSS MiB | time series |\n|---|---|---|")
-    for name, mebibytes, count in done.rows:
-        print(f"| {name} | {mebibytes:.1f} | {count} |")
+    for name, mebibytes, found in done.rows:
+        print(f"| {name} | {mebibytes:.1f} | {len(found)} |")
     print(f"\nfiles {done.after.files} (idle {done.idle.files}), tasks {done.after.tasks} (idle {done.idle.tasks}), "
           f"running requests {done.after.in_flight:.0f}; the engine saw {done.engine.left} clients leave")  # fmt: skip
     if kept := done.after.left_over(done.idle):

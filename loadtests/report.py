@@ -9,6 +9,7 @@ from loadtests.peers import PEERS
 from loadtests.results import DIRECT, Results, Spread
 from services.local.install import is_optimised
 
+ENVOY = "envoy"
 HEADER = (
     "| | req/s, 64 connections | added p50 µs, 1 connection | CPU s per 10,000 tokens, 64 streams | 256 streams "
     "| added TTFT µs, 64 streams, p50 | p99 | 256 streams, p50 | p99 | 256 calm streams, p50 | p99 "
@@ -19,7 +20,7 @@ DOCUMENT = """# Benchmarks
 {table}
 
 {rounds} rounds, each against every target in turn; medians, and the range over the rounds in brackets.
-{own} {quiet}
+{own} {quiet}{ratios}
 
 The target runs alone on core 0; a mock engine with three endpoints and the load share the others. A stream is 64
 tokens, 10 ms apart, begun at its own time; its first token leaves the engine at once. Calm streams have 40 ms between
@@ -45,7 +46,8 @@ refused, and nothing cached.
 def document(results: Results, command: str, rounds: int) -> str:
     peers = (f"{PEERS[name].distribution} {PEERS[name].version}" for name in results.targets if name in PEERS)
     return DOCUMENT.format(
-        table=table(results), rounds=rounds, own=own(results), quiet=quiet(results), machine=machine(),
+        table=table(results), rounds=rounds, own=own(results), quiet=quiet(results),
+        ratios=ratios(results), machine=machine(),
         kernel=platform.release(), python=interpreter(), peers=", ".join(peers) or "nothing",
         date=datetime.now(UTC).date().isoformat(), command=command,
     )  # fmt: skip
@@ -68,6 +70,15 @@ def quiet(results: Results) -> str:
     shares = [results.spread(target, "others") for target in results.targets if target not in results.failures]
     median, most = max(each.median for each in shares), max(each.high for each in shares)
     return f"Other processes used {median:.0%} of a core in the middle of a target's measurements, {most:.0%} at most."
+
+
+def ratios(results: Results) -> str:
+    """How the others' rates compare with Envoy's: a figure that a machine whose speed drifts does not touch."""
+    others = [name for name in results.targets if name not in {DIRECT, ENVOY, *results.failures}]
+    if ENVOY not in results.targets or ENVOY in results.failures or not others:
+        return ""
+    told = (f"{name} {_cell(results.ratio(name, 'rate', ENVOY), 2)}" for name in others)
+    return f"\nRequests a second, as a multiple of Envoy's in the same round: {', '.join(told)}."
 
 
 def interpreter() -> str:

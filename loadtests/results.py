@@ -39,6 +39,11 @@ class Results:
         pairs = zip(self._figures[target, name], self._figures[to, name], strict=True)
         return _spread([through - direct for through, direct in pairs])
 
+    def ratio(self, target: str, name: str, to: str) -> Spread:
+        """The target's figure as a multiple of another one's of the same round."""
+        pairs = zip(self._figures[target, name], self._figures[to, name], strict=True)
+        return _spread([one / other for one, other in pairs])
+
 
 def _spread(values: list[float]) -> Spread:
     return Spread(statistics.median(values), min(values), max(values))

@@ -1,6 +1,6 @@
 """What a benchmark says of its rounds."""
 
-from loadtests.report import document, table
+from loadtests.report import document, ratios, table
 from loadtests.results import DIRECT, Results
 
 NAMES = (
@@ -49,3 +49,13 @@ def test_the_document_names_the_command_and_what_else_ran() -> None:
     text = document(results((0.25, 0.5)), "python -m loadtests.bench", 1)
     assert "`python -m loadtests.bench`" in text
     assert "50% at most" in text
+
+
+def test_rates_are_compared_with_envoys_of_the_same_round() -> None:
+    made = Results(["naru", "envoy", "vllm-router"])
+    for naru, envoy in ((300, 100), (10, 20), (60, 40)):
+        made.add("naru", {"rate": naru})
+        made.add("envoy", {"rate": envoy})
+    made.fail("vllm-router", "closed before the answer was whole")
+    assert ratios(made).endswith("naru 1.50 (0.50 to 3.00).")
+    assert ratios(Results(["naru"])) == ""

@@ -6,7 +6,7 @@
 
 Both are open loops with the same arrivals (Poisson's by default), and send messages of the same length for answers of
 the same length. Where few requests share an engine, chance decides how many do: `--burstiness 100` spreads them evenly.
-Needs what `make up` installs: vLLM's benchmark, and a tokenizer.
+Needs what `make install` and `make up` install: locust, vLLM's benchmark, and a tokenizer.
 """
 
 import argparse
@@ -71,17 +71,20 @@ def ours(options: argparse.Namespace, host: str, key: str, folder: Path) -> Figu
         "prefixes": 0, "seed": options.seed,
     }  # fmt: skip
     arguments = [part for name, value in told.items() for part in (f"--{name}", str(value))]
-    run([sys.executable, "-m", "loadtests.load", *arguments, "--ignore-eos", "ChatUser"], accepted=(0, 1, 3))
-    summary: dict[str, Any] = json.loads((folder / "summary.json").read_text())
+    made = folder / "summary.json"
+    made.unlink(missing_ok=True)
+    run([sys.executable, "-m", "loadtests.load", *arguments, "--ignore-eos", "ChatUser"], accepted=(0, 1, 3), made=made)
+    summary: dict[str, Any] = json.loads(made.read_text())
     print(summary["generator"]["verdict"], flush=True)
     found = summary["models"][options.model]
     figures = {f"{kind} p{p}": found["seconds"][kind][f"p{p}"] * 1000 for kind in KINDS for p in (50, 99)}
     return {**figures, "goodput": found["good"] / summary["seconds"], "requests": found["outcomes"].get("ok", 0)}
 
 
-def run(command: list[str], *, accepted: tuple[int, ...] = (0,), **variables: str) -> None:
+def run(command: list[str], *, accepted: tuple[int, ...] = (0,), made: Path | None = None, **variables: str) -> None:
+    """`made`: what it leaves where it did not fail."""
     done = subprocess.run(command, env={**os.environ, **variables}, capture_output=True, text=True, check=False)
-    if done.returncode not in accepted:
+    if done.returncode not in accepted or (made is not None and not made.exists()):
         sys.exit(f"agreement: {' '.join(command[:3])} failed:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
 
 

@@ -203,6 +203,16 @@ def test_a_key_whose_limits_change_is_held_to_the_new_ones_by_what_it_used(limit
     assert (asked.standings[0].requests_left, asked.standings[0].tokens_left) == (7, 70)
 
 
+def test_what_runs_while_limits_of_another_kind_come_is_told_of_its_own_alone(limiter: MemoryLimiter) -> None:
+    old = (Scope("key:a", "t", tokens_per_minute=100), Scope("tenant:t", "t", requests_per_minute=9))
+    running = ask(limiter, *old)
+    new = (Scope("key:a", "t", tokens_per_day=50, requests_per_minute=2), Scope("tenant:t", "t"))
+    assert ask(limiter, *new).in_
+    told = dict(headers(Told(old).lines(running.standings, own=0)))
+    assert b"x-ratelimit-limit-tokens" not in told
+    assert told.get(b"x-ratelimit-limit-requests", b"9") == b"9"
+
+
 def test_keys_of_one_tenant_share_its_limits_also_when_these_change(limiter: MemoryLimiter) -> None:
     def scopes(key: str, most: int) -> tuple[Scope, Scope]:
         return Scope(f"key:{key}", "t", requests_per_minute=100), Scope("tenant:t", "t", requests_per_minute=most)

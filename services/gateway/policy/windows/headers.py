@@ -25,8 +25,6 @@ class Told:
         self._requests = [_filled(REQUESTS, scope.requests_per_minute) for scope in scopes]
         self._minute = [_filled(TOKENS, scope.tokens_per_minute) for scope in scopes]
         self._day = [_filled(TOKENS, scope.tokens_per_day) for scope in scopes]
-        self._limits_requests = any(scope.requests_per_minute != inf for scope in scopes)
-        self._limits_tokens = any(scope.metered for scope in scopes)
         self._reset = 0, MINUTE
         """When the day ends, as of that second."""
 
@@ -41,14 +39,12 @@ class Told:
                 requests, asked = one.requests_left, at
             if one.tokens_left < tokens:
                 tokens, spent = one.tokens_left, at
-        made = b""
-        if self._limits_requests:
-            made = self._requests[asked] % max(0, requests)
-        if self._limits_tokens:
-            left = max(0, tokens + own)
-            if standings[spent].daily:
-                return made + self._day[spent] % (left, self._tomorrow())
-            return made + self._minute[spent] % (left, MINUTE)
+        # Nothing is told where there is no such limit: also where it came with limits that changed meanwhile.
+        made, daily = b"", standings[spent].daily
+        if line := self._requests[asked]:
+            made = line % max(0, requests)
+        if line := (self._day if daily else self._minute)[spent]:
+            made += line % (max(0, tokens + own), self._tomorrow() if daily else MINUTE)
         return made
 
     def _tomorrow(self) -> bytes:

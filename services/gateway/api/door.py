@@ -114,7 +114,7 @@ class Door:
             deadline = Deadline(call.due, self._drain.leave)
             relay = kind(call, carrier, self._context, deadline.closed)
             deadline.watch(relay)
-        if call.pool.shadows and isinstance(relay, MirroredRelay):
+        if call.pool.shadows and isinstance(relay, (MirroredRelay, MirroredCachedRelay)):
             relay.mirror = self._mirror
         self._drain.enter(relay)
         return relay

@@ -38,7 +38,9 @@ class Repeat(msgspec.Struct, frozen=True, gc=False):
             return None
         begin = len(before)
         end = data.find(b"\r", begin, begin + _LONGEST)
+        if end < 0:
+            return None
         digits = data[begin:end]
-        if end < 0 or not digits.isdigit() or not data.startswith(self.after, end):
+        if not digits.isdigit() or not data.startswith(self.after, end):
             return None
         return end + len(self.after), int(digits)

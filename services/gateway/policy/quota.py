@@ -1,6 +1,7 @@
 """How much may this caller use, and what did it use: each call's account with its key and its tenant."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from services.common.errors import NaruError
 from services.gateway.answers import Answer
@@ -57,7 +58,7 @@ class Quotas:
 class Unlimited:
     """Of a caller whom nothing limits: its use is only written down."""
 
-    headers: Sequence[Header] = ()
+    headers: ClassVar[Sequence[Header]] = ()
 
     def __init__(self, ledger: Ledger, principal: Principal, size: int) -> None:
         self._ledger, self._principal, self._size = ledger, principal, size
@@ -85,12 +86,13 @@ class Limited:
     _granted = False
     _standings: Sequence[Standing] = ()
     _which = ""
-    _used: Spent = NOTHING
-    reserved = since = 0
+    reserved = 0
+    since = 0
 
     def __init__(self, quotas: Quotas, terms: Terms, principal: Principal, size: int, stream: bool) -> None:
         self._quotas, self._terms, self._principal, self._size = quotas, terms, principal, size
         self.scopes, self.stream = principal.scopes, stream
+        self._used: Spent = NOTHING
         if terms.metered:
             self.reserved = terms.mean
             if size > self.reserved * BYTES_PER_TOKEN:

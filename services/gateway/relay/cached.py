@@ -4,10 +4,15 @@ What can't be answered from there is relayed as if there were no cache. Identica
 an engine: see decision 0015.
 """
 
+from collections.abc import Callable
+
 from services.gateway.metrics import OK
 from services.gateway.relay.cache.answer import LARGEST, Kept, Recording, decode, encode
 from services.gateway.relay.cache.key import in_force
 from services.gateway.relay.cache.store import BYPASS, HIT, MISS, UNAVAILABLE
+from services.gateway.relay.call import Call
+from services.gateway.relay.carrier import Carrier
+from services.gateway.relay.context import RelayContext
 from services.gateway.relay.relay import Relay
 from services.gateway.upstream.endpoint import Endpoint
 
@@ -19,7 +24,10 @@ TOLD[UNAVAILABLE] = TOLD[BYPASS]
 
 class CachedRelay(Relay):
     _recording: Recording | None = None
-    _told = TOLD[BYPASS]
+
+    def __init__(self, call: Call, carrier: Carrier, context: RelayContext, closed: Callable[[Relay], None]) -> None:
+        super().__init__(call, carrier, context, closed)
+        self._told = TOLD[BYPASS]
 
     def permitted(self) -> None:
         call = self._call

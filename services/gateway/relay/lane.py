@@ -100,8 +100,10 @@ class Lane:
             end = stop + len(tail)
             line = _SIZE_LINES[end - at] if end - at < _USUAL else _size_line(end - at)
             begin = at + len(line) + len(prefix)
+            if begin > stop or not (data.startswith(line, at) and data.startswith(prefix, at + len(line))):
+                return False
             text = data[begin:stop]
-            if not (data.startswith(line, at) and data.startswith(prefix, at + len(line)) and _is_text(text)):
+            if not _is_text(text):
                 return False
             texts += SEAM + text
             at, pieces = end, pieces + 1

@@ -12,7 +12,6 @@ from services.gateway.relay.dialects import NO_USAGE, Reading
 class Meter:
     """Times are `time.perf_counter()`'s, in seconds."""
 
-    usage = NO_USAGE
     pieces = 0
     """Events with content that the client was sent."""
     done = False
@@ -32,7 +31,7 @@ class Meter:
     """Takes the seconds between two contents of a stream."""
 
     def __init__(self, call: Call) -> None:
-        self.call = call
+        self.call, self.usage = call, NO_USAGE
 
     def read(self, reading: Reading) -> None:
         """What one event from the engine says, as it comes in."""

@@ -77,8 +77,15 @@ class MirroredRelay(Relay):
             self.mirror.copy(self._call)
 
 
-class MirroredCachedRelay(MirroredRelay, CachedRelay):
+class MirroredCachedRelay(CachedRelay):
     """And a cache."""
+
+    mirror: Mirror
+
+    def proceed(self) -> None:
+        super().proceed()
+        if not self.over:
+            self.mirror.copy(self._call)
 
 
 class _Copy:

@@ -34,10 +34,14 @@ EVENT_STREAM = (b"content-type", b"text/event-stream; charset=utf-8")
 UNBUFFERED = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
 PASSED_ON = frozenset({b"content-type", b"retry-after", b"content-encoding"})
 """Headers of an endpoint's answer that the client gets; the rest concerns this hop or is the gateway's to say."""
+NOTHING_ELSE: Headers = []
+"""Never changed."""
 
 
 class Relay:
     """`closed` is called once, when the call is over."""
+
+    __deletable__ = ("carrier",)  # mypyc's word for what `del` may be said of
 
     # On the class: most calls never change most of these, and what is not set costs nothing.
     _mover: Mover | None = None
@@ -48,18 +52,18 @@ class Relay:
     """Some event went to the client."""
     _size = 0
     _ending: tuple[str, int, bool] | None = None
-    _place: Place = UNLIMITED
     over = False
     _headers: Headers
     _parts: list[bytes]
     _stream: Stream | None = None
     """Where the endpoint answers with events."""
-    _told: Headers = []  # noqa: RUF012 - never changed
-    """What else the answer's head says."""
 
     def __init__(self, call: Call, carrier: Carrier, context: RelayContext, closed: Callable[["Relay"], None]) -> None:
         self._call, self.carrier, self._context, self._closed = call, carrier, context, closed
         self._meter = Meter(call)
+        self._place: Place = UNLIMITED
+        self._told = NOTHING_ELSE
+        """What else the answer's head says."""
         self._dispatch = self._new_dispatch()
         self._inflight = context.metrics.inflight.labels(call.pool.name)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from services.gateway.routing.dispatch import Dispatch
+from services.gateway.routing.fleet import ModelPool
 from tests.support.engine import Received, Wire, engine
 from tests.support.gateway import chat_registry, running
 
@@ -143,11 +143,11 @@ async def test_a_query_is_no_other_path(tmp_path: Path) -> None:
 async def test_a_defect_of_ours_is_500_and_leaves_no_call_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(_: Dispatch) -> None:
+    def broken(*_: object) -> None:
         raise RuntimeError("a defect")
 
     async with engine(echo) as upstream, running(chat_registry(upstream.url), tmp_path) as gateway:
-        monkeypatch.setattr(Dispatch, "start", broken)
+        monkeypatch.setattr(ModelPool, "pick", broken)
         answer = await gateway.http.post("/v1/chat/completions", json={"model": "m"})
         assert answer.status_code == 500
         assert "a defect" not in answer.text

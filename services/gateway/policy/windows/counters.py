@@ -1,21 +1,27 @@
 """What one scope has used of its limits, and has left: a window of a minute that slides second by second, and a day."""
 
 from services.gateway.policy.keyring import Scope
-from services.gateway.policy.windows.limiter import DAY, LIMITS, MINUTE, STREAM_WAIT, until_tomorrow
+from services.gateway.policy.windows.limiter import (
+    DAY,
+    LIMITS,
+    MINUTE,
+    STREAM_WAIT,
+    UNLIMITED,
+    Standing,
+    until_tomorrow,
+)
 
 SLOTS = MINUTE + 1
 """The seconds that a window of a minute touches."""
-UNLIMITED = 1 << 50
-"""What is left where there is no limit: more than a second can take."""
 
 
-class Counters:
+class Counters(Standing):
     """What one scope has left. `requests_left`, `tokens_left` and `streams_left` are counted down; what was taken is
     entered into its second's slot when the next one begins, and what is left is then worked out anew."""
 
     __slots__ = (
-        "_limits", "_requests", "_slot", "_then", "_today", "_tokens", "daily", "request_slots",
-        "requests_left", "second", "streams_left", "token_slots", "tokens_left",
+        "_limits", "_requests", "_slot", "_then", "_today", "_tokens", "request_slots", "second", "streams_left",
+        "token_slots",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -23,8 +29,7 @@ class Counters:
         self.second = self._slot = self._requests = self._tokens = self._today = 0
         self._limits = [UNLIMITED] * len(LIMITS)
         self.streams_left = UNLIMITED
-        self.daily = False
-        """Whether of the limits of tokens the day's leaves least."""
+        super().__init__(UNLIMITED, UNLIMITED, daily=False)
         self._open()
 
     def limit(self, scope: Scope) -> bool:

@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from math import inf
 
 from services.gateway.policy.keyring import Scope
-from services.gateway.policy.windows.limiter import Standing, until_tomorrow
+from services.gateway.policy.windows.limiter import UNLIMITED, Standing, until_tomorrow
 
 REQUESTS = (
     b"x-ratelimit-limit-requests: %d\r\nx-ratelimit-remaining-requests: %%d\r\nx-ratelimit-reset-requests: 1m0s\r\n"
 )
 TOKENS = b"x-ratelimit-limit-tokens: %d\r\nx-ratelimit-remaining-tokens: %%d\r\nx-ratelimit-reset-tokens: %%b\r\n"
+MOST = 2 * UNLIMITED
+"""More than anything leaves."""
 MINUTE = b"1m0s"
 """When a minute that slides is empty again, if nothing more comes."""
 
@@ -33,7 +35,7 @@ class Told:
         call itself, which it has not used."""
         if not standings:
             return b""
-        requests, tokens, asked, spent = inf, inf, 0, 0
+        requests, tokens, asked, spent = MOST, MOST, 0, 0
         for at, one in enumerate(standings):
             if one.requests_left < requests:
                 requests, asked = one.requests_left, at

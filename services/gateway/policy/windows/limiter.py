@@ -12,21 +12,21 @@ DAY = 86_400
 """Seconds."""
 STREAM_WAIT = 1
 """Seconds after which a client may ask again for a stream: nobody knows when one of its own ends."""
+UNLIMITED = 1 << 50
+"""What is left where there is no limit: more than a second can take."""
 
 
-class Standing(Protocol):
+class Standing:
     """What a scope's limits leave; this request is counted where it was granted, and tokens that are reserved."""
 
-    @property
-    def requests_left(self) -> float:
+    __slots__ = ("daily", "requests_left", "tokens_left")
+
+    def __init__(self, requests_left: int, tokens_left: int, *, daily: bool) -> None:
+        self.requests_left = requests_left
         """In this minute."""
-
-    @property
-    def tokens_left(self) -> float:
+        self.tokens_left = tokens_left
         """In this minute or this day, whichever leaves less."""
-
-    @property
-    def daily(self) -> bool:
+        self.daily = daily
         """Whether that is the day."""
 
 

@@ -14,7 +14,7 @@ import secrets
 from collections import Counter, deque
 from collections.abc import Coroutine, Iterable, Mapping
 from math import inf
-from typing import Any, NamedTuple, Self
+from typing import Any
 
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeout
@@ -24,7 +24,7 @@ from services.common.logs import log
 from services.gateway.instruments import Count
 from services.gateway.policy.keyring import Scope
 from services.gateway.policy.windows import scripts
-from services.gateway.policy.windows.limiter import LIMITS, Claim, refuse
+from services.gateway.policy.windows.limiter import LIMITS, UNLIMITED, Claim, Standing, refuse
 from services.gateway.redis_client import Pipeline, connect
 from services.gateway.settings import LimitSettings, RedisSettings
 
@@ -62,18 +62,11 @@ class Asking:
         return claim
 
 
-class Known(NamedTuple):
-    """A scope's standing."""
-
-    requests_left: float
-    tokens_left: float
-    daily: bool
-
-    @classmethod
-    def of(cls, scope: Scope, requests: int, tokens: int, today: int) -> Self:
-        """`requests`, `tokens`: of the last minute; `today`: tokens of the day."""
-        minute, day = scope.tokens_per_minute - tokens, scope.tokens_per_day - today
-        return cls(scope.requests_per_minute - requests, min(minute, day), day < minute)
+def standing(scope: Scope, requests: int, tokens: int, today: int) -> Standing:
+    """`requests`, `tokens`: of the last minute; `today`: tokens of the day."""
+    minute, day = scope.tokens_per_minute - tokens, scope.tokens_per_day - today
+    left = (int(min(UNLIMITED, of)) for of in (scope.requests_per_minute - requests, min(minute, day)))
+    return Standing(*left, daily=day < minute)
 
 
 class RedisLimiter:
@@ -249,7 +242,7 @@ class RedisLimiter:
             if asking.reserved and not number:
                 self._give_back(asking.scopes, asking.reserved, second)
             return
-        standings = [Known.of(scope, *used[3 * i : 3 * i + 3]) for i, scope in enumerate(claim.scopes)]
+        standings = [standing(scope, *used[3 * i : 3 * i + 3]) for i, scope in enumerate(claim.scopes)]
         if number:
             refuse(claim, claim.scopes[number - 1], tuple(LIMITS)[limit - 1], float(wait), standings)
             return

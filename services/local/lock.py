@@ -26,6 +26,7 @@ EXTRAS = {
 GROUPS = {
     "oip-clients.txt": "oip-clients",
     "build.txt": "build",
+    "compile.txt": "compile",
     "supply-chain.txt": "supply-chain",
     "manifests.txt": "manifests",
 }

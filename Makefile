@@ -32,10 +32,15 @@ check: install ## Linters, types, layers, generated files, locks
 	@$(BIN)/python -m tests.docs.regenerate --check
 	@$(BIN)/python -m tests.chart.check
 
-test: check ## All the set-up, the checks, then every test, against the real models
+test: check test-compiled ## All the set-up, the checks, then every test, against the real models
 	@for each in redis-server prometheus chromium npm buildah debootstrap; do command -v $$each >/dev/null || \
 		echo "no $$each: its tests are skipped; 'apt-get install $$each' runs them"; done
 	@$(BIN)/pytest
+
+test-compiled: install ## The gateway's tests on its compiled hot path, as the image runs it
+	@if $(BIN)/python -m services.gateway.compiled --check; then \
+		$(BIN)/python -m services.gateway.compiled && NARU_COMPILED=$(CURDIR)/build/compiled $(BIN)/pytest tests/gateway; \
+	else echo "so the gateway's tests run on bytecode alone"; fi
 
 lock: install ## Make the locks anew after a change of dependencies; UPGRADE=--upgrade takes the newest versions
 	@$(BIN)/python -m services.local.lock $(UPGRADE)
@@ -62,4 +67,4 @@ load: install ## Load on the stack that runs here, report in build/load; LOAD="-
 clean: ## Remove what was installed here; models stay in their cache
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
-.PHONY: help up down install check test lock generate format bench images load clean
+.PHONY: help up down install check test test-compiled lock generate format bench images load clean

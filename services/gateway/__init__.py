@@ -1,0 +1,3 @@
+from services.gateway.compiled import use
+
+use()

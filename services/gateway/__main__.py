@@ -37,6 +37,7 @@ from services.gateway.api.grpc.edge import GrpcEdge, GrpcError, NoGrpc
 from services.gateway.api.http_edge import HttpEdge
 from services.gateway.api.http_protocol import bounded_protocol, server_options
 from services.gateway.balloon import Balloon
+from services.gateway.compiled import in_use
 from services.gateway.memory import Memory
 from services.gateway.metrics import Metrics
 from services.gateway.policy.accounts import Accounts, accounts
@@ -312,6 +313,7 @@ def main() -> None:
     try:
         settings = Settings().gateway  # type: ignore[call-arg] # the environment gives it
         logs.configure(settings.log_level)
+        logs.log(logger, logging.INFO, "starting", compiled=in_use())
         keys = key_source(settings)
 
         async def run() -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from time import perf_counter, process_time
 
 from loadtests import streaming
-from loadtests.configured import LIMITS, POLICIES, key_file
+from loadtests.configured import INTERPRETED, LIMITS, POLICIES, compiled, key_file
 from loadtests.mock_engine import Counts, MockEngine, served
 from loadtests.peers import PEERS, running
 from loadtests.processes import Cores, busy_seconds, cpu_seconds, gateway, pinned, resident
@@ -33,7 +33,8 @@ from tests.support.ports import free_ports
 
 GATEWAY = "naru"
 CONFIGURED = "naru, every policy"
-OURS = (GATEWAY, CONFIGURED)
+BYTECODE = "naru, every policy, interpreted"
+OURS = (GATEWAY, CONFIGURED, BYTECODE)
 CONNECTIONS = 64
 SHAPES = {"64": Shape(64, tokens=64, pace=0.01), "256": Shape(256, 64, 0.01), "calm": Shape(256, 64, 0.04)}
 """By what a figure's name ends with. The last one leaves every target room: what is seen there is no queue."""
@@ -168,12 +169,13 @@ def _is_there(name: str) -> bool:
 @contextlib.contextmanager
 def _started(name: str, engines: list[int]) -> Iterator[Target]:
     if name == GATEWAY:
-        with gateway(engines) as made:
+        with gateway(engines, settings=compiled()) as made:
             yield Target(name, made.port, made.pid)
-    elif name == CONFIGURED:
+    elif name in OURS:
         with tempfile.TemporaryDirectory() as folder:
             keys = key_file(Path(folder) / "keys.yaml", {KEY: LIMITS})
-            with gateway(engines, keys=keys, settings={"NARU_API_KEY": "sk-other"}, **POLICIES) as made:
+            settings = {"NARU_API_KEY": "sk-other", **(INTERPRETED if name == BYTECODE else compiled())}
+            with gateway(engines, keys=keys, settings=settings, **POLICIES) as made:
                 yield Target(name, made.port, made.pid)
     else:
         with running(PEERS[name], engines) as (pid, port):

@@ -1,4 +1,5 @@
-"""A gateway whose every policy is configured, with limits so wide that nothing is ever refused."""
+"""Gateways as they are measured: every policy configured, with limits so wide that nothing is ever refused, and the hot
+path compiled, as in the image, or not."""
 
 import hashlib
 from collections.abc import Mapping
@@ -6,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+from services.gateway.compiled import VARIABLE
+from services.gateway.compiled.__main__ import DEFAULT, build
 
 PLENTY = 10**9
 LIMITS = {
@@ -20,6 +24,18 @@ POLICIES: dict[str, Any] = {
     "cache": {"ttl": "60s"},
 }  # fmt: skip
 """Of a model. No request of the load may be kept: what is measured is the cost of looking."""
+
+INTERPRETED = {VARIABLE: ""}
+"""Variables of a gateway that is all bytecode."""
+
+
+def compiled() -> dict[str, str]:
+    """Variables of a gateway whose hot path is compiled, as its image's is; it is compiled now, if it was not before.
+
+    Raises SystemExit.
+    """
+    build(DEFAULT)
+    return {VARIABLE: str(DEFAULT)}
 
 
 def key_file(path: Path, secrets: Mapping[str, Mapping[str, int]]) -> Path:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from loadtests.bench import CONNECTIONS
-from loadtests.configured import LIMITS, POLICIES, key_file
+from loadtests.configured import INTERPRETED, LIMITS, POLICIES, compiled, key_file
 from loadtests.mock_engine import MockEngine, served
 from loadtests.processes import Bench, Cores, cpu_seconds, gateway, pinned
 from loadtests.results import Results, Spread
@@ -48,11 +48,12 @@ VARIANTS = {
 
 
 @contextlib.contextmanager
-def serving(cores: set[int], engines: list[int]) -> Iterator[Bench]:
-    """A gateway with a model for each variant, on these cores."""
+def serving(cores: set[int], engines: list[int], settings: Mapping[str, str]) -> Iterator[Bench]:
+    """A gateway with a model for each variant and these variables, on these cores."""
     with tempfile.TemporaryDirectory() as folder, pinned(cores):
         keys = key_file(Path(folder) / "keys.yaml", {FREE: {}, LIMITED: LIMITS})
-        with gateway(engines, keys=keys, others={name: one.model for name, one in VARIANTS.items()}) as made:
+        models = {name: one.model for name, one in VARIANTS.items()}
+        with gateway(engines, keys=keys, settings=settings, others=models) as made:
             yield made
 
 
@@ -80,10 +81,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="What limits, admission, prices and the cache cost each request.")
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--seconds", type=float, default=0.5, help="of each measurement")
+    parser.add_argument("--interpreted", action="store_true", help="all of the gateway as bytecode: nothing compiled")
     arguments = parser.parse_args()
+    settings = INTERPRETED if arguments.interpreted else compiled()
     cores, engines = Cores.divided(), free_ports(3)
     engine, results, draw = MockEngine(engines, 1, 0.0), Results(list(VARIANTS)), random.Random(1)
-    with pinned(cores.load), served(engine) as held, serving(cores.target, engines) as made, held:
+    with pinned(cores.load), served(engine) as held, serving(cores.target, engines, settings) as made, held:
         for name in VARIANTS:
             measure(made, name, 1.0, engine.step)  # to warm up
         for number in range(arguments.rounds):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from loadtests.configured import INTERPRETED
 from loadtests.mock_engine import MockEngine, served
 from loadtests.policies import ALL, BARE, VARIANTS, measure, serving
 from loadtests.processes import Cores, pinned
@@ -12,7 +13,7 @@ from tests.support.ports import free_ports
 def test_models_with_everything_configured_are_measured_beside_one_without() -> None:
     cores, engines = Cores.divided(), free_ports(1)
     engine = MockEngine(engines, 1, 0.0)
-    with pinned(cores.load), served(engine) as held, serving(cores.target, engines) as made, held:
+    with pinned(cores.load), served(engine) as held, serving(cores.target, engines, INTERPRETED) as made, held:
         least = min(measure(made, name, 0.3, engine.step) for name in VARIANTS)
         page = made.metrics()
     assert least > 10

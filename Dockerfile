@@ -14,7 +14,7 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_EXTRA_INDEX_URL=${PIP_EXTRA_INDEX_URL} \
     PIP_FIND_LINKS=${PIP_FIND_LINKS} \
     PIP_INDEX_URL=${PIP_INDEX_URL} \
-    # What runs is what the locks name by hash, and nothing is compiled here.
+    # Packages are what the locks name by hash, and none is compiled here.
     PIP_NO_DEPS=1 \
     PIP_ONLY_BINARY=:all: \
     PIP_REQUIRE_HASHES=1 \
@@ -67,10 +67,29 @@ RUN --mount=type=cache,target=/root/.cache --mount=type=secret,id=pip.conf,targe
     find /opt/venv -path '*/kubernetes/*/api/*_api.*' ! -path '*/aio/*/discovery_v1_api.*' -delete
 
 
+# The hot path as machine code (docs/decisions/0027-compiled-hot-path.md), made of what the image holds: of other sources
+# the gateway would not take it.
+FROM gateway-packages AS gateway-compiled
+# The archive signs them; their versions are the base's suite's. Docker's Python brings its headers, Debian's does not.
+# hadolint ignore=DL3008
+RUN apt-get update && \
+    apt-get install --yes --no-install-recommends gcc libc6-dev && \
+    { test -e "$(python3.11 -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" || \
+      apt-get install --yes --no-install-recommends python3.11-dev; } && \
+    rm -rf /var/lib/apt/lists/*
+COPY locks/compile.txt locks/
+RUN --mount=type=cache,target=/root/.cache --mount=type=secret,id=pip.conf,target=/etc/pip.conf \
+    /opt/build/bin/python services/local/install.py --into /opt/venv compile.txt
+COPY --from=code /opt/naru /opt/naru
+WORKDIR /opt/naru
+RUN /opt/venv/bin/python -m services.gateway.compiled --into /opt/naru-compiled
+
+
 FROM runtime AS gateway
 LABEL org.opencontainers.image.title="naru-gateway" \
       org.opencontainers.image.description="One gateway, over HTTP and gRPC, in front of every model a team serves"
-ENV NARU_GATEWAY__ADMIN__HOST=0.0.0.0 \
+ENV NARU_COMPILED=/opt/naru-compiled \
+    NARU_GATEWAY__ADMIN__HOST=0.0.0.0 \
     NARU_GATEWAY__ADMIN__PORT=8082 \
     NARU_GATEWAY__GRPC__HOST=0.0.0.0 \
     NARU_GATEWAY__GRPC__PORT=8081 \
@@ -80,6 +99,7 @@ ENV NARU_GATEWAY__ADMIN__HOST=0.0.0.0 \
 EXPOSE 8080 8081 8082
 COPY --from=gateway-packages /opt/venv /opt/venv
 COPY --from=code /opt/naru /opt/naru
+COPY --from=gateway-compiled /opt/naru-compiled /opt/naru-compiled
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
     CMD ["python", "-m", "services.common.probe", "NARU_GATEWAY__ADMIN__PORT", "/readyz"]
 ENTRYPOINT ["python", "-m", "services.gateway"]

@@ -2,11 +2,13 @@
 
 import json
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from services.gateway.compiled import GROUP, VARIABLE
 from tests.delivery.conftest import KEY, Engine, Stack, writable
 from tests.delivery.machine import Image
 from tests.support.ports import free_ports
@@ -82,6 +84,26 @@ def test_the_gateways_own_layers_are_small_and_hold_no_torch_and_no_pip(engine: 
     assert own < 150e6
     packages = engine.images["gateway"].root / "opt/venv/lib/python3.11/site-packages"
     assert not any((packages / name).exists() for name in ("torch", "vllm", "bentoml", "numpy", "pip", "setuptools"))
+
+
+def test_the_gateway_runs_the_compiled_hot_path_unless_it_is_told_not_to(stack: Stack) -> None:
+    loaded = {Path(mapped.path).name for mapped in psutil.Process(stack.gateway.process.pid).memory_maps()}
+    assert any(name.startswith(GROUP) for name in loaded)
+    code = (
+        "from services.gateway import compiled; from services.gateway.relay import relay; "
+        "print(compiled.in_use(), relay.__file__)"
+    )
+    ask_python = ("python", "-c", code)
+    found = stack.gateway.container.ask(*ask_python)
+    in_use, file = found.stdout.split()
+    assert (in_use, Path(file).suffix, Path(file).parts[:3]) == ("True", ".so", ("/", "opt", "naru-compiled"))
+    found = stack.gateway.container.ask("env", f"{VARIABLE}=", *ask_python)
+    assert found.stdout.split() == ["False", "/opt/naru/services/gateway/relay/relay.py"]
+
+
+def test_no_other_image_holds_what_was_compiled(engine: Engine) -> None:
+    found = {name: any((image.root / "opt").rglob(f"{GROUP}*.so")) for name, image in engine.images.items()}
+    assert [name for name, holds in found.items() if holds] == ["gateway"]
 
 
 def test_the_gateway_can_still_watch_a_cluster(stack: Stack) -> None:

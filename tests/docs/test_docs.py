@@ -19,7 +19,7 @@ DOCUMENTS = sorted(
     for pattern in ("*.md", "docs/**/*.md", "services/*/README.md", "loadtests/*.md", "charts/*/README.md")
     for path in ROOT.glob(pattern)
 )
-OUTSIDE_SETTINGS = {"NARU_CACHE"}  # services/common/paths.py reads it before there are settings
+OUTSIDE_SETTINGS = {"NARU_CACHE", "NARU_COMPILED"}  # read before there are settings
 _FENCE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 
 

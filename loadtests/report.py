@@ -28,7 +28,8 @@ tokens, which leaves every target room: 256 of the others fill a slow core, and 
 *Added* is the difference to the engine directly in the same round. CPU is user and system time of the target's
 processes. The load compares every answer with the right one, byte for byte, and a target that breaks one fails the run.
 Envoy is a static proxy with one worker and least request, vllm-router balances by power of two choices, both without
-keys; Naru checks its key, routes and meters, all defaults on. *Every policy*: requests and tokens a minute, tokens a
+keys; Naru checks its key, routes and meters, all defaults on, its hot path compiled as in its image; *interpreted*: as
+bytecode. *Every policy*: requests and tokens a minute, tokens a
 day and streams at once limited for the key and for its tenant, admission, a price and a cache for the model; nothing is
 refused, and nothing cached.
 
